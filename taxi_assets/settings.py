@@ -1,0 +1,126 @@
+"""Every setting of the platform: its name, type, default and meaning, and where its value came from.
+
+A setting is an environment variable. The first place that names it wins: the shell, then `.env.local` (git-ignored, for
+credentials), then `.env.{TAXI_PROFILE}`, then `.env`, then the default that stands here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from taxi_assets.errors import TaxiError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+SOURCES = {
+    "mirror": "https://github.com/DataTalksClub/nyc-tlc-data/releases/download",
+    "tlc": "https://d37ci6vzurychx.cloudfront.net",
+}
+
+
+class Settings(BaseModel):
+    """The settings of one process. An address that is None means the embedded service."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    taxi_home: Path = Field(Path(".taxi"), description="where all local state lives; relative to the project's root")
+    taxi_profile: str | None = Field(None, description="reads `.env.{TAXI_PROFILE}` besides `.env`")
+    taxi_source_url: str | None = Field(
+        None,
+        description="where the trip files come from: an http, https or file address, `mirror` (the CSV files of "
+        "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source, which makes trips up",
+    )
+    taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
+
+    postgres_host: str | None = Field(None, description="PostgreSQL server; unset: the embedded one")
+    postgres_port: int = Field(5432, ge=1, le=65535, description="its port")
+    postgres_dbname: str = Field("taxi", description="database")
+    postgres_user: str = Field("taxi", description="user that loads")
+    postgres_password: SecretStr | None = Field(None, description="its password")
+    postgres_schema: str | None = Field(None, description="overrides the schema of every pipeline (for trials)")
+    postgres_connect_timeout: int = Field(10, ge=1, description="seconds to wait for a connection")
+
+    google_application_credentials: Path | None = Field(None, description="service-account key file")
+    gcp_project: str | None = Field(None, description="Google Cloud project; unset: the emulators' `taxi-local`")
+    gcs_bucket: str | None = Field(None, description="bucket of the lake; unset: `taxi-lake` in the emulator")
+    bigquery_dataset: str | None = Field(None, description="overrides the dataset of every pipeline (for trials)")
+    storage_emulator_host: str | None = Field(None, description="a Cloud Storage emulator's address")
+    bigquery_emulator_host: str | None = Field(None, description="a BigQuery emulator's address")
+
+    origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @field_validator("taxi_home")
+    @classmethod
+    def _below_the_root(cls, value: Path) -> Path:
+        return PROJECT_ROOT / value.expanduser()
+
+    @field_validator("taxi_source_url")
+    @classmethod
+    def _source_by_name(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = SOURCES.get(value, value).rstrip("/")
+        if not url.startswith(("http://", "https://", "file://")):
+            raise ValueError("an http://, https:// or file:// address, or one of the words " + ", ".join(SOURCES))
+        return url
+
+    def origin(self, name: str) -> str:
+        """Where the value of a field came from: `shell`, a file's name, or `default`."""
+        return self.origins.get(name, "default")
+
+
+def _places(shell: Mapping[str, str]) -> list[tuple[str, Mapping[str, str | None]]]:
+    files = [".env.local", ".env"]
+    local = dotenv_values(PROJECT_ROOT / ".env.local")
+    common = dotenv_values(PROJECT_ROOT / ".env")
+    profile = shell.get("TAXI_PROFILE") or local.get("TAXI_PROFILE") or common.get("TAXI_PROFILE")
+    if profile:
+        files.insert(1, f".env.{profile}")
+        if not (PROJECT_ROOT / files[1]).exists():
+            raise TaxiError(
+                f"The profile {profile!r} has no file.",
+                expected=f"the file {files[1]} in {PROJECT_ROOT}",
+                next_step="write that file, or unset TAXI_PROFILE",
+            )
+    return [("shell", shell), *((name, dotenv_values(PROJECT_ROOT / name)) for name in files)]
+
+
+def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
+    """Reads the settings from the shell's environment and the `.env` files; an empty value counts as unset.
+
+    Raises:
+        TaxiError: A value is not of the setting's type; names the setting, its place and what it takes.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    places = _places(os.environ if shell is None else shell)
+    for field in Settings.model_fields:
+        for place, mapping in places:
+            if value := mapping.get(field.upper()):
+                values[field], origins[field] = value, place
+                break
+    try:
+        return Settings(**values, origins=origins)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        raise TaxiError(
+            f"The setting {field.upper()} cannot be used: {first['msg']}.",
+            expected=str(Settings.model_fields[field].description),
+            found=repr(first["input"]) if "password" not in field else "(not shown)",
+            where=origins.get(field),
+            next_step=f"correct {field.upper()} there, or unset it",
+        ) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return read_settings()
