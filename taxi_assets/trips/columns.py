@@ -168,11 +168,20 @@ SOURCE_MONTH = Column(
     "Month of the TLC's file that the trip stands in, as the date of its first day: the key of a load. The pickup may "
     "lie in another month.",
 )
-REASON = Column("reason", ColumnType.TEXT, "Why the row was left out: the first rule of the pipeline that it broke.")
-SOURCE_ROW = Column("source_row", ColumnType.BIGINT, "Row of the source file, from 1, its header not counted.")
+REASON = Column(
+    "reason", ColumnType.TEXT, "Why the row was left out: the first rule of the pipeline that it broke."
+)
+SOURCE_ROW = Column(
+    "source_row", ColumnType.BIGINT, "Row of the source file, from 1, its header not counted."
+)
 
 _DOLLARS = "US dollars"
-_VENDORS = {1: "Creative Mobile Technologies", 2: "Curb Mobility (VeriFone)", 6: "Myle Technologies", 7: "Helix"}
+_VENDORS = {
+    1: "Creative Mobile Technologies",
+    2: "Curb Mobility (VeriFone)",
+    6: "Myle Technologies",
+    7: "Helix",
+}
 _RATES = {
     1: "standard", 2: "JFK", 3: "Newark", 4: "Nassau or Westchester", 5: "negotiated", 6: "group ride", 99: "unknown",
 }  # fmt: skip
@@ -311,7 +320,11 @@ GREEN = Service(
         ),
         _CONGESTION,
         _CBD,
-        Column("lpep_pickup_date", ColumnType.DATE, "Day of the pickup, New York time: from lpep_pickup_datetime."),
+        Column(
+            "lpep_pickup_date",
+            ColumnType.DATE,
+            "Day of the pickup, New York time: from lpep_pickup_datetime.",
+        ),
         SOURCE_MONTH,
     ),
 )
