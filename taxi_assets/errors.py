@@ -46,9 +46,7 @@ class TaxiError(Exception):
         super().__init__(summary)
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.summary, *(f"  {name + ':':<10}{text}" for name, text in self.details.items())]
-        )
+        return "\n".join([self.summary, *(f"  {name + ':':<10}{text}" for name, text in self.details.items())])
 
 
 class PassingError(TaxiError):

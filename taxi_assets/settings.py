@@ -30,37 +30,27 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
-    taxi_home: Path = Field(
-        Path(".taxi"), description="where all local state lives; relative to the project's root"
-    )
+    taxi_home: Path = Field(Path(".taxi"), description="where all local state lives; relative to the project's root")
     taxi_profile: str | None = Field(None, description="reads `.env.{TAXI_PROFILE}` besides `.env`")
     taxi_source_url: str | None = Field(
         None,
         description="where the trip files come from: an http, https or file address, `mirror` (the CSV files of "
         "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source, which makes trips up",
     )
-    taxi_sample_rows: int = Field(
-        100_000, ge=1, description="rows of a month that the sample source makes up"
-    )
+    taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
 
     postgres_host: str | None = Field(None, description="PostgreSQL server; unset: the embedded one")
     postgres_port: int = Field(5432, ge=1, le=65535, description="its port")
     postgres_dbname: str = Field("taxi", description="database")
     postgres_user: str = Field("taxi", description="user that loads")
     postgres_password: SecretStr | None = Field(None, description="its password")
-    postgres_schema: str | None = Field(
-        None, description="overrides the schema of every pipeline (for trials)"
-    )
+    postgres_schema: str | None = Field(None, description="overrides the schema of every pipeline (for trials)")
     postgres_connect_timeout: int = Field(10, ge=1, description="seconds to wait for a connection")
 
     google_application_credentials: Path | None = Field(None, description="service-account key file")
-    gcp_project: str | None = Field(
-        None, description="Google Cloud project; unset: the emulators' `taxi-local`"
-    )
+    gcp_project: str | None = Field(None, description="Google Cloud project; unset: the emulators' `taxi-local`")
     gcs_bucket: str | None = Field(None, description="bucket of the lake; unset: `taxi-lake` in the emulator")
-    bigquery_dataset: str | None = Field(
-        None, description="overrides the dataset of every pipeline (for trials)"
-    )
+    bigquery_dataset: str | None = Field(None, description="overrides the dataset of every pipeline (for trials)")
     storage_emulator_host: str | None = Field(None, description="a Cloud Storage emulator's address")
     bigquery_emulator_host: str | None = Field(None, description="a BigQuery emulator's address")
 
@@ -78,9 +68,7 @@ class Settings(BaseModel):
             return None
         url = SOURCES.get(value, value).rstrip("/")
         if not url.startswith(("http://", "https://", "file://")):
-            raise ValueError(
-                "an http://, https:// or file:// address, or one of the words " + ", ".join(SOURCES)
-            )
+            raise ValueError("an http://, https:// or file:// address, or one of the words " + ", ".join(SOURCES))
         return url
 
     def origin(self, name: str) -> str:

@@ -1,0 +1,1 @@
+"""What a pipeline's YAML is made into: assets, checks and what they show."""

@@ -1,0 +1,1 @@
+"""The embedded services: real servers on loopback, started when they are needed."""

@@ -1,0 +1,1 @@
+"""Where trip files come from: the HTTP client, the public layouts, the sample source."""

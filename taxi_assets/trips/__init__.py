@@ -1,0 +1,1 @@
+"""What a trip is: columns, eras, reading, rejecting. Arrow in, Arrow out; knows nothing of Dagster."""

@@ -155,10 +155,7 @@ class Service:
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Arrow fields, all nullable but the month, each with its description as metadata."""
     return pa.schema(
-        [
-            pa.field(column.name, column.type.arrow, metadata={"description": column.comment})
-            for column in columns
-        ]
+        [pa.field(column.name, column.type.arrow, metadata={"description": column.comment}) for column in columns]
     )
 
 
@@ -168,12 +165,8 @@ SOURCE_MONTH = Column(
     "Month of the TLC's file that the trip stands in, as the date of its first day: the key of a load. The pickup may "
     "lie in another month.",
 )
-REASON = Column(
-    "reason", ColumnType.TEXT, "Why the row was left out: the first rule of the pipeline that it broke."
-)
-SOURCE_ROW = Column(
-    "source_row", ColumnType.BIGINT, "Row of the source file, from 1, its header not counted."
-)
+REASON = Column("reason", ColumnType.TEXT, "Why the row was left out: the first rule of the pipeline that it broke.")
+SOURCE_ROW = Column("source_row", ColumnType.BIGINT, "Row of the source file, from 1, its header not counted.")
 
 _DOLLARS = "US dollars"
 _VENDORS = {
@@ -218,12 +211,8 @@ _PASSENGERS = _column(
     "passenger_count",
     unit="persons",
 )
-_DISTANCE = _column(
-    "trip_distance", ColumnType.DOUBLE, "Distance by the taximeter.", "trip_distance", unit="miles"
-)
-_PAYMENT = _column(
-    "payment_type", ColumnType.SMALLINT, "How the passenger paid.", "payment_type", values=_PAYMENTS
-)
+_DISTANCE = _column("trip_distance", ColumnType.DOUBLE, "Distance by the taximeter.", "trip_distance", unit="miles")
+_PAYMENT = _column("payment_type", ColumnType.SMALLINT, "How the passenger paid.", "payment_type", values=_PAYMENTS)
 _FARE = _money("fare_amount", "Time-and-distance fare by the meter; negative in a correction.")
 _EXTRA = _money("extra", "Extras and surcharges, such as rush hour and overnight.")
 _MTA = _money("mta_tax", "Tax of the Metropolitan Transportation Authority.")

@@ -46,9 +46,7 @@ def parse_months(text: str) -> list[date]:
     start = parse_month(first)
     end = parse_month(last) if last else start
     if start > end:
-        raise TaxiError(
-            f"The months {text!r} run backwards.", expected=f"the earlier month first: {last}:{first}"
-        )
+        raise TaxiError(f"The months {text!r} run backwards.", expected=f"the earlier month first: {last}:{first}")
     months = [start]
     while months[-1] < end:
         months.append(next_month(months[-1]))
