@@ -1,7 +1,7 @@
 """What the platform says when something is wrong: one shape for every room.
 
 An error names what was expected, what was found and where, what is still intact and what to do next. Everything a
-user can cause is a `TaxiError`; the command line prints it without a stack trace, and Dagster shows it as a failed step.
+user can cause is a `TaxiError`: the command line prints it without a stack trace, Dagster shows it as a failed step.
 """
 
 from __future__ import annotations
@@ -50,6 +50,6 @@ class TaxiError(Exception):
 
 
 class PassingError(TaxiError):
-    """A clear error that may be gone in a moment, so that trying again is worth it (a timeout, a 503, a lost server)."""
+    """A clear error that may soon be gone, so that trying again is worth it (a timeout, a 503, a lost server)."""
 
     passing = True
