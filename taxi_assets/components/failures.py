@@ -1,0 +1,23 @@
+"""The platform's clear errors, as Dagster's failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from taxi_assets.errors import TaxiError
+
+
+@contextmanager
+def as_failure() -> Iterator[None]:
+    """Turns a `TaxiError` of the block into a `dagster.Failure` with its whole text; retries only where it may pass.
+
+    Raises:
+        dagster.Failure: The block raised a `TaxiError`.
+    """
+    try:
+        yield
+    except TaxiError as error:
+        raise dg.Failure(description=str(error), allow_retries=error.passing) from error

