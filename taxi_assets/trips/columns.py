@@ -83,6 +83,7 @@ class Column:
         required_from: The first month whose file must have it; None: it may be missing in any file, and is null then.
         required_until: The last month whose file must have it; None: to this day.
         values: The values that the TLC defines, with their meanings.
+        day_of: The column of a time whose day this is, for a column that is derived so.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Column:
     required_from: date | None = None
     required_until: date | None = None
     values: dict[int, str] = field(default_factory=dict)
+    day_of: str | None = None
 
     def required(self, month: date) -> bool:
         """Whether the file of that month must have it."""
@@ -153,7 +155,7 @@ class Service:
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
-    """Arrow fields, all nullable but the month, each with its description as metadata."""
+    """Arrow fields in the columns' order, all nullable, each with its description as metadata."""
     return pa.schema(
         [pa.field(column.name, column.type.arrow, metadata={"description": column.comment}) for column in columns]
     )
@@ -313,6 +315,7 @@ GREEN = Service(
             "lpep_pickup_date",
             ColumnType.DATE,
             "Day of the pickup, New York time: from lpep_pickup_datetime.",
+            day_of="lpep_pickup_datetime",
         ),
         SOURCE_MONTH,
     ),

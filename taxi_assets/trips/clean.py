@@ -1,0 +1,115 @@
+"""Cleaning a month: one pass over its file, which parts the rows that are kept from those that are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.trips.columns import Service
+from taxi_assets.trips.read import read_trips
+from taxi_assets.trips.reject import Rule, check_rules, first_fits
+from taxi_assets.trips.summary import Summary, Tally
+from taxi_assets.trips.table import TripTable, table_writer
+
+__all__ = ["Cleaning", "Summary", "clean_file"]
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """A cleaned month.
+
+    Attributes:
+        kept: The rows that no rule rejected, in the service's schema.
+        rejected: The others, with all their columns, `reason` and `source_row`.
+        summary: What was counted.
+    """
+
+    kept: TripTable
+    rejected: TripTable
+    summary: Summary
+
+
+def clean_file(
+    path: Path,
+    *,
+    name: str,
+    service: Service,
+    month: date,
+    rules: Sequence[Rule],
+    folder: Path,
+    note: Mapping[str, Any],
+    progress: Callable[[int], None] | None = None,
+) -> Cleaning:
+    """Reads a month's file once and writes its rows to `kept.parquet` and `rejected.parquet`.
+
+    Memory does not grow with the month. On any error neither file is left.
+
+    Args:
+        path: The month's file, CSV or Parquet.
+        name: Its name, for errors.
+        service: The service whose trips it holds.
+        month: Its month.
+        rules: Tried in order; the first that fits a row gives the reason.
+        folder: Where to write; made where it is missing.
+        note: What to note in both footers, in JSON's terms, besides the summary, which stands there as `summary`.
+        progress: Told the rows read so far, batch by batch.
+
+    Raises:
+        BadFile: The file cannot be read; says where and why.
+        TaxiError: A rule does not suit the service.
+    """
+    check_rules(rules, service)
+    folder.mkdir(parents=True, exist_ok=True)
+    tally = Tally(service, month, rules)
+    with (
+        read_trips(path, file=name, service=service, month=month) as reading,
+        table_writer(folder / "kept.parquet", service.schema) as kept_rows,
+        table_writer(folder / "rejected.parquet", service.rejected_schema) as rejected_rows,
+    ):
+        for batch in reading.batches:
+            kept, rejected = _part(batch, rules, service.rejected_schema, tally.rows_read)
+            tally.rows_read += batch.num_rows
+            tally.keep(kept)
+            kept_rows.write(kept)
+            if rejected.num_rows:
+                tally.reject(rejected)
+                rejected_rows.write(rejected)
+            if progress:
+                progress(tally.rows_read)
+        summary = tally.summary(reading.match.unknown, reading.match.absent)
+        _reconcile(summary, kept_rows.rows, rejected_rows.rows, name)
+        full_note = {**note, "summary": summary.to_json()}
+        return Cleaning(kept_rows.finish(full_note), rejected_rows.finish(full_note), summary)
+
+
+def _part(
+    batch: pa.RecordBatch, rules: Sequence[Rule], rejected_schema: pa.Schema, rows_before: int
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    broken = first_fits(batch, rules)
+    is_kept = pc.is_null(broken)
+    is_rejected = pc.invert(is_kept)
+    rejected = batch.filter(is_rejected)
+    reasons = pa.array([rule.reason for rule in rules], pa.string()).take(broken.filter(is_rejected))
+    source_rows = pc.add(pc.indices_nonzero(is_rejected).cast(pa.int64()), rows_before + 1)
+    return batch.filter(is_kept), pa.RecordBatch.from_arrays(
+        [*rejected.columns, reasons, source_rows], schema=rejected_schema
+    )
+
+
+def _reconcile(summary: Summary, kept: int, rejected: int, name: str) -> None:
+    if summary.rows_read != kept + rejected or (summary.rows_kept, summary.rows_rejected) != (kept, rejected):
+        raise TaxiError(
+            "Rows were lost while the month was cleaned.",
+            expected=f"{summary.rows_read} rows, as many as were read",
+            found=f"{kept} kept and {rejected} rejected",
+            where=name,
+            intact="every month that was loaded before",
+            next_step="report this: it is a mistake in taxi_assets",
+        )
