@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from taxi_assets.trips.columns import Column
-from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.columns import Service
+from taxi_assets.trips.reject import Rule, first_fits
+from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
 
 
-def broken_rows(table: TripTable, rules: Sequence[Rule]) -> dict[str, int]:
-    """Rows of a table that rules reject, by reason: reads the file anew. A row counts for each rule it breaks.
-
-    Returns:
-        The reasons that occur; empty for a table that breaks no rule.
-    """
-    counts = dict.fromkeys((rule.reason for rule in rules), 0)
-    for batch in table.batches(columns=sorted({rule.column for rule in rules})):
-        for rule in rules:
-            counts[rule.reason] += pc.sum(rule.fits(batch), min_count=0).as_py()
-    return {reason: rows for reason, rows in counts.items() if rows}
+def broken_rows(table: TripTable, rules: Sequence[Rule]) -> int:
+    """How many rows of a table fit a rule that should have rejected them: reads the file anew, those columns alone."""
+    columns = sorted({rule.column for rule in rules})
+    return sum(pc.count(first_fits(batch, rules)).as_py() for batch in table.batches(columns=columns))
 
 
-def newcomers(counts: Mapping[str, int], column: Column) -> dict[str, int]:
-    """Those of the counted values that the TLC does not define for a column, with their rows; `null` is none."""
-    defined = {str(value) for value in column.values} | {"null"}
-    return {value: rows for value, rows in counts.items() if value not in defined}
+def newcomers(summary: Summary, service: Service) -> list[str]:
+    """The vendors among the kept rows that the TLC does not define; a missing one is none."""
+    defined = {str(value) for value in service.column("vendor_id").values} | {"null"}
+    return [vendor for vendor in summary.vendors if vendor not in defined]
