@@ -1,0 +1,152 @@
+"""The bytes of a file, from a source into a part file: written, hashed and checked in one pass, and tried again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from taxi_assets.sources.addresses import shown
+from taxi_assets.sources.content import BadContent, Check
+from taxi_assets.sources.errors import INTACT, SourceError, SourceUnavailable
+from taxi_assets.sources.part import Part
+from taxi_assets.sources.record import Validators
+from taxi_assets.sources.retry import Patience, patiently
+from taxi_assets.sources.transport import CHUNK_BYTES, Answer, Transport
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are here and the bytes of the whole file, where the source says them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        address: The file's address, with its credentials.
+        target: Where it goes.
+        check: Makes the check of its content.
+        force: Fetch it even though the newest version is here.
+        progress: Told of the bytes as they come.
+    """
+
+    address: str
+    target: Path
+    check: Callable[[], Check]
+    force: bool = False
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file that is whole and checked, and stands in its part file.
+
+    Attributes:
+        bytes: Its size.
+        sha256: Its SHA-256, in hexadecimal digits.
+        validators: What the source recognises this version by.
+        sample: Whether the source says that it is made up.
+    """
+
+    bytes: int
+    sha256: str
+    validators: Validators
+    sample: bool
+
+
+def download(
+    transport: Transport, request: Request, known: Validators | None, patience: Patience
+) -> tuple[Downloaded | None, int]:
+    """Brings a file into its part file, going on where an earlier attempt broke off.
+
+    Args:
+        transport: The way to the source.
+        request: What is asked for.
+        known: The version that is here already: it is not sent again.
+        patience: How often to try.
+
+    Returns:
+        The file, None where the known version is the newest; and how many attempts it took.
+
+    Raises:
+        NotThere: Nothing is published at the address.
+        SourceUnavailable: The source did not deliver, in any attempt. The part stays, for the next download.
+        SourceError: The source refuses, or its file is broken. Nothing stays.
+    """
+    part = Part(request.target)
+
+    def once() -> Downloaded | None:
+        resume = part.resume()
+        asked = None if resume and resume.offset else known
+        with transport.open(request.address, known=asked, resume=resume) as answer:
+            if answer.chunks is None:
+                return None
+            if not answer.offset:
+                part.begin(answer.validators)
+            return _receive(answer, part, request)
+
+    try:
+        return patiently(patience, once)
+    except SourceError:
+        part.discard()
+        raise
+
+
+def _receive(answer: Answer, part: Part, request: Request) -> Downloaded:
+    """Writes, hashes and checks the bytes as they come."""
+    check = request.check()
+    digest = hashlib.sha256()
+    try:
+        with part.path.open("r+b" if answer.offset else "wb") as file:
+            for chunk in _written_before(file, answer.offset):
+                digest.update(chunk)
+                check.feed(chunk)
+            for chunk in answer.chunks or ():
+                file.write(chunk)
+                digest.update(chunk)
+                check.feed(chunk)
+                if request.progress:
+                    request.progress(file.tell(), answer.total)
+            size = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        if answer.total is not None and size < answer.total:
+            raise _cut(request.address, size, answer.total)
+        check.finish(part.path)
+    except BadContent as error:
+        part.discard()
+        raise _bad(error, answer, request.address) from None
+    return Downloaded(size, digest.hexdigest(), answer.validators, answer.sample)
+
+
+def _written_before(file: BinaryIO, offset: int) -> Iterator[bytes]:
+    while file.tell() < offset and (chunk := file.read(min(CHUNK_BYTES, offset - file.tell()))):
+        yield chunk
+
+
+def _cut(address: str, size: int, total: int) -> SourceUnavailable:
+    return SourceUnavailable(
+        "The source does not deliver the file now.",
+        expected=f"{total:,} bytes",
+        found=f"{size:,} bytes: the connection was cut",
+        where=shown(address),
+        intact=INTACT,
+        next_step="try again later; the download goes on where it broke off",
+    )
+
+
+def _bad(error: BadContent, answer: Answer, address: str) -> SourceError | SourceUnavailable:
+    """Passing where parts of two downloads were put together, or the source did not say how long the file is."""
+    passing = answer.offset > 0 or (answer.total is None and not error.whole)
+    kind = SourceUnavailable if passing else SourceError
+    return kind(
+        "The source's answer is not the file that belongs there.",
+        expected=error.expected,
+        found=error.found,
+        where=shown(address),
+        intact=INTACT,
+        next_step="look at the address; if the published file is broken, tell its publisher, or choose another source",
+    )
