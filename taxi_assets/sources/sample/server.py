@@ -1,0 +1,76 @@
+"""The web server of the sample source: makes a file when it is asked for first, keeps it, and serves it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.sources.http import SAMPLE_HEADER
+from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
+from taxi_assets.sources.sample.files import make_month, make_zones
+from taxi_assets.trips.columns import FIRST_MONTH, SERVICES
+from taxi_assets.trips.months import next_month, parse_month
+
+HEALTHY = "sample source"
+MAKER = "v1"
+"""Names the folder of the files; to be raised with every change of what is made."""
+
+
+def newest_month(today: date) -> date:
+    """The newest month that the TLC would have published: a file comes about two months after its month's end."""
+    month = FIRST_MONTH
+    while next_month(next_month(next_month(next_month(month)))) <= today:
+        month = next_month(month)
+    return month
+
+
+def application(folder: Path) -> Starlette:
+    """The server's application; keeps its files below the folder, apart for each number of rows."""
+    root = folder / MAKER
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = StaticFiles(directory=root)
+
+    async def health(request: Request) -> Response:
+        return PlainTextResponse(HEALTHY)
+
+    async def serve(request: Request) -> Response:
+        path: str = request.path_params["path"]
+        rows: int = request.path_params["rows"]
+        name = f"rows-{rows}/{path}"
+        if rows < 1 or not await run_in_threadpool(_make, root / name, path, rows):
+            raise HTTPException(404, "not published", headers={SAMPLE_HEADER: "made up"})
+        response = await files.get_response(name, request.scope)
+        response.headers[SAMPLE_HEADER] = "made up"
+        return response
+
+    return Starlette(routes=[Route("/health", health), Route("/rows-{rows:int}/{path:path}", serve)])
+
+
+def _make(file: Path, path: str, rows: int) -> bool:
+    """Makes the file at a path of the source; False where nothing is published there."""
+    if path == ZONE_LOOKUP:
+        make_zones(file)
+        return True
+    found = re.fullmatch(r"[a-z-]+/([a-z]+)_tripdata_([0-9-]+)\.[a-z.]+", path)
+    service = SERVICES.get(found[1]) if found else None
+    if not found or not service:
+        return False
+    try:
+        month = parse_month(found[2])
+    except TaxiError:
+        return False
+    layout = next((layout for layout in LAYOUTS if layout.path(service.name, month) == path), None)
+    if not layout or not FIRST_MONTH <= month <= newest_month(date.today()):
+        return False
+    make_month(file, service, month, rows, layout.name)
+    return True
