@@ -10,6 +10,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taxi_assets.trips.scalars import number
+
 AMOUNT = "total_amount"
 
 CENTS_SQL = f"coalesce(sum(floor({AMOUNT} * 100 + 0.5)), 0)"
@@ -23,5 +25,5 @@ def cents(trips: pa.RecordBatch | pa.Table | pa.Array | pa.ChunkedArray) -> int:
         trips: Rows with a column `total_amount` in dollars, or that column.
     """
     amounts = trips[AMOUNT] if isinstance(trips, pa.RecordBatch | pa.Table) else trips
-    whole = pc.floor(pc.add(pc.multiply(amounts, 100.0), 0.5))
+    whole = pc.floor(pc.add(pc.multiply(amounts, number(100)), number(0.5)))
     return int(pc.sum(whole, min_count=0).as_py())

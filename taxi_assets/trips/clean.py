@@ -15,6 +15,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.read import read_trips
 from taxi_assets.trips.reject import Rule, check_rules, first_fits
+from taxi_assets.trips.scalars import integer, texts
 from taxi_assets.trips.summary import Summary, Tally
 from taxi_assets.trips.table import TripTable, table_writer
 
@@ -96,8 +97,8 @@ def _part(
     is_kept = pc.is_null(broken)
     is_rejected = pc.invert(is_kept)
     rejected = batch.filter(is_rejected)
-    reasons = pa.array([rule.reason for rule in rules], pa.string()).take(broken.filter(is_rejected))
-    source_rows = pc.add(pc.indices_nonzero(is_rejected).cast(pa.int64()), rows_before + 1)
+    reasons = texts([rule.reason for rule in rules]).take(broken.filter(is_rejected))
+    source_rows = pc.add(pc.indices_nonzero(is_rejected).cast(pa.int64()), integer(rows_before + 1))
     return batch.filter(is_kept), pa.RecordBatch.from_arrays(
         [*rejected.columns, reasons, source_rows], schema=rejected_schema
     )

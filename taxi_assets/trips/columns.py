@@ -151,7 +151,7 @@ class Service:
         Raises:
             KeyError: The service has none.
         """
-        return next(column for column in self.rejected_columns if column.name == name)
+        return {column.name: column for column in self.rejected_columns}[name]
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:

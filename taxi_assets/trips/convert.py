@@ -36,11 +36,14 @@ def convert(values: pa.Array, type: ColumnType) -> pa.Array:
     """The same values in the registry's Arrow type: 1.0 is the integer 1, and 1.5 is none.
 
     Raises:
-        pa.ArrowInvalid: A value does not fit: out of range, a fraction, not a finite number.
+        pa.ArrowInvalid: A value does not fit: out of range, a fraction, not a finite number, not UTF-8.
     """
-    converted = values.cast(type.arrow)
+    decoded = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    converted = decoded.cast(type.arrow)
     if type is ColumnType.DOUBLE and not pc.all(pc.is_finite(converted), min_count=0).as_py():
         raise pa.ArrowInvalid("not a finite number")
+    if type is ColumnType.TEXT:
+        converted.validate(full=True)
     return converted
 
 
@@ -50,10 +53,9 @@ def parse(values: pa.Array, type: ColumnType) -> pa.Array:
     Raises:
         pa.ArrowInvalid: A value is none of that type.
     """
-    if type is ColumnType.TEXT:
-        return values
-    read_as = text_type(type)
-    return convert(pc.utf8_trim_whitespace(values).cast(read_as), type)
+    if type is not ColumnType.TEXT:
+        values = pc.utf8_trim_whitespace(values).cast(text_type(type))
+    return convert(values, type)
 
 
 def text_type(type: ColumnType) -> pa.DataType:

@@ -7,13 +7,14 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from taxi_assets.trips.faults import BadFile
 
 GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_HEADER = 1 << 16
+HEAD_BYTES = 512
 
 
 class Lines:
@@ -27,9 +28,11 @@ class Lines:
         broken_off: Whether what was read so far ends inside a line.
     """
 
-    def __init__(self, binary: BinaryIO, file: str) -> None:
+    def __init__(self, binary: BufferedReader | gzip.GzipFile, file: str) -> None:
         self._binary = binary
-        self.header = _header(binary.readline(LONGEST_HEADER), file)
+        _refuse_what_is_no_csv(binary.peek(HEAD_BYTES)[:HEAD_BYTES], file)
+        first = binary.readline(LONGEST_HEADER).decode("utf-8-sig", errors="replace").strip()
+        self.header = [name.strip() for name in next(csv.reader([first]), [])]
         self.breaks = 0
         self.broken_off = False
         self.closed = False
@@ -63,7 +66,7 @@ def open_lines(path: Path, file: str) -> Iterator[Lines]:
     """
     with path.open("rb") as plain, _clear_gzip_errors(file):
         packed = plain.peek(2).startswith(GZIP_MAGIC)
-        with cast(BinaryIO, gzip.open(plain)) if packed else plain as binary:
+        with gzip.GzipFile(fileobj=plain) if packed else plain as binary:
             yield Lines(binary, file)
 
 
@@ -81,10 +84,10 @@ def _clear_gzip_errors(file: str) -> Iterator[None]:
         ) from error
 
 
-def _header(line: bytes, file: str) -> list[str]:
-    if not line:
+def _refuse_what_is_no_csv(head: bytes, file: str) -> None:
+    text = head.decode("utf-8-sig", errors="replace").strip()
+    if not text:
         raise BadFile("The file is empty.", expected="a CSV file with a header", found="no content", where=file)
-    text = line.decode("utf-8-sig", errors="replace").strip()
     if text.startswith("<"):
         raise BadFile(
             "The file is a web page, no trip records.",
@@ -94,11 +97,10 @@ def _header(line: bytes, file: str) -> list[str]:
             next_step="open the file's address in a browser: the source answers with a page, perhaps an error or a "
             "login; correct TAXI_SOURCE_URL",
         )
-    if "\0" in text:
+    if b"\0" in head:
         raise BadFile(
             "The file is neither CSV nor Parquet.",
             expected="CSV, gzipped or not, or Parquet",
-            found=f"bytes that begin {line[:16]!r}",
+            found=f"bytes that begin {head[:16]!r}",
             where=file,
         )
-    return [name.strip() for name in next(csv.reader([text]))] if text else [""]

@@ -42,9 +42,9 @@ def parse_months(text: str) -> list[date]:
     Raises:
         TaxiError: The text is neither, or the range runs backwards.
     """
-    first, _, last = text.partition(":")
+    first, colon, last = text.partition(":")
     start = parse_month(first)
-    end = parse_month(last) if last else start
+    end = parse_month(last) if colon else start
     if start > end:
         raise TaxiError(f"The months {text!r} run backwards.", expected=f"the earlier month first: {last}:{first}")
     months = [start]

@@ -18,6 +18,7 @@ from taxi_assets.trips.faults import BadFile
 from taxi_assets.trips.match import Match
 from taxi_assets.trips.read_csv import open_csv
 from taxi_assets.trips.read_parquet import PARQUET_MAGIC, open_parquet
+from taxi_assets.trips.scalars import day
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _values(column: Column, batch: pa.RecordBatch, month: date) -> pa.Array:
     if column.name in batch.schema.names:
         return batch[column.name]
     if column.name == SOURCE_MONTH.name:
-        return pa.repeat(pa.scalar(month, column.type.arrow), batch.num_rows)
+        return pa.repeat(day(month), batch.num_rows)
     if column.day_of:
         return batch[column.day_of].cast(column.type.arrow)
     return pa.nulls(batch.num_rows, column.type.arrow)

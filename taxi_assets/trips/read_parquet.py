@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_assets.trips.columns import Column, Service
+from taxi_assets.trips.columns import Column, ColumnType, Service
 from taxi_assets.trips.convert import EXPECTED, convert, first_misfit, readable
 from taxi_assets.trips.faults import BadFile
 from taxi_assets.trips.match import Match, match_columns
@@ -58,10 +58,12 @@ def _converted(batch: pa.RecordBatch, match: Match, rows_before: int, file: str)
     except pa.ArrowInvalid as error:
         misfits = ((first_misfit(batch[name], column.type), name) for name, column in match.found.items())
         row, name = min((row, name) for row, name in misfits if row is not None)
+        type = match.found[name].type
+        values = batch[name].cast(pa.binary()) if type is ColumnType.TEXT else batch[name]
         raise BadFile(
             f"A value does not fit the column {name}.",
-            expected=EXPECTED[match.found[name].type],
-            found=str(batch[name][row]),
+            expected=EXPECTED[type],
+            found=str(values[row]),
             where=f"{file}, row {rows_before + row + 1}, column {name}",
         ) from error
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import ColumnType, Service
+from taxi_assets.trips.scalars import integer, number
 
 
 class Rule(BaseModel):
@@ -20,10 +22,8 @@ class Rule(BaseModel):
 
     column: str = Field(description="The column, by its name in the tables.")
     missing: Literal[True] | None = Field(None, description="Rejects rows that have no value.")
-    equals: float | None = Field(None, strict=True, allow_inf_nan=False, description="Rejects rows of this value.")
-    at_most: float | None = Field(
-        None, strict=True, allow_inf_nan=False, description="Rejects rows of this value or a smaller one."
-    )
+    equals: float | None = Field(None, description="Rejects rows of this value.")
+    at_most: float | None = Field(None, description="Rejects rows of this value or a smaller one.")
     reason: str = Field("", description="What rejected rows say; made from the condition where it is left out.")
 
     @model_validator(mode="before")
@@ -43,13 +43,24 @@ class Rule(BaseModel):
             return {**data, "reason": conditions[given[0]].format(**{"column": "", **data})}
         return data
 
+    # Here and not in the fields' types, which a Dagster component could not resolve.
+    @field_validator("equals", "at_most", mode="before")
+    @classmethod
+    def _finite_number(cls, value: object) -> object:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
+            raise ValueError("a finite number")
+        return value
+
     def fits(self, trips: pa.RecordBatch) -> pa.BooleanArray:
         """Whether the rule fits each row: true or false, never null. A missing value has no size."""
         values = trips[self.column]
-        if self.missing:
+        if self.equals is not None:
+            fits = pc.equal(values, number(self.equals))
+        elif self.at_most is not None:
+            fits = pc.less_equal(values, number(self.at_most))
+        else:
             return pc.is_null(values)
-        fits = pc.equal(values, self.equals) if self.equals is not None else pc.less_equal(values, self.at_most)
-        return pc.fill_null(fits, False)
+        return pc.and_kleene(fits, pc.is_valid(values))
 
 
 def check_rules(rules: Sequence[Rule], service: Service) -> None:
@@ -70,9 +81,9 @@ def check_rules(rules: Sequence[Rule], service: Service) -> None:
             )
 
 
-def first_fits(trips: pa.RecordBatch, rules: Sequence[Rule]) -> pa.Int8Array:
+def first_fits(trips: pa.RecordBatch, rules: Sequence[Rule]) -> pa.Int64Array:
     """For each row the index of the first rule that fits, null where none does."""
-    first = pa.nulls(trips.num_rows, pa.int8())
+    first = pa.nulls(trips.num_rows, pa.int64())
     for index in reversed(range(len(rules))):
-        first = pc.if_else(rules[index].fits(trips), pa.scalar(index, pa.int8()), first)
+        first = pc.if_else(rules[index].fits(trips), integer(index), first)
     return first

@@ -15,6 +15,7 @@ from taxi_assets.trips.cents import cents
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import next_month
 from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.scalars import day
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Tally:
     def keep(self, kept: pa.RecordBatch) -> None:
         """Counts kept rows."""
         pickups = kept[self.service.pickup]
-        start, end = (pa.scalar(day).cast(pickups.type) for day in (self.month, next_month(self.month)))
+        start, end = (day(first).cast(pickups.type) for first in (self.month, next_month(self.month)))
         inside = pc.and_(pc.greater_equal(pickups, start), pc.less(pickups, end))
         self.rows_kept += kept.num_rows
         self.cents_kept += cents(kept)
