@@ -160,11 +160,19 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen there on loopback."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
 def free_port(wanted: int | None = None) -> int:
     """A free port on loopback: the wanted one, if it is free."""
-    for port in (wanted or 0, 0):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
-    raise TaxiError("No free port on loopback.")
+    if wanted and port_is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

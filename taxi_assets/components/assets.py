@@ -1,0 +1,193 @@
+"""The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from taxi_assets import progress
+from taxi_assets.components import metadata
+from taxi_assets.failures import as_failure
+from taxi_assets.settings import settings
+from taxi_assets.sources.resource import TripSourceResource
+from taxi_assets.sources.record import RawFile
+from taxi_assets.stores.files import work_folder
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.clean import clean_file
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.table import TripTable
+
+if TYPE_CHECKING:
+    from taxi_assets.components.pipeline import TaxiPipeline
+
+RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+
+
+class Fetch(dg.Config):
+    """How a month's file is fetched."""
+
+    force: bool = False
+
+
+def cleaning_version(pipeline: "TaxiPipeline") -> str:
+    """Changes when a column or a rule does: rows cleaned under another version are cleaned again."""
+    declared = [
+        [(column.name, column.type, column.sources) for column in pipeline.trips.columns],
+        [rule.model_dump() for rule in pipeline.reject],
+    ]
+    return hashlib.sha256(json.dumps(declared, default=str).encode()).hexdigest()[:12]
+
+
+def started_by(tags: Mapping[str, str]) -> str:
+    """Who or what started a run, by its tags."""
+    for tag, what in (
+        ("taxi/started_by", "{}"),
+        ("dagster/backfill", "backfill {}"),
+        ("dagster/schedule_name", "schedule {}"),
+        ("dagster/sensor_name", "sensor {}"),
+        ("user", "{} in the UI"),
+    ):
+        if tag in tags:
+            return what.format(tags[tag])
+    return "a person in the UI"
+
+
+def _common(pipeline: "TaxiPipeline", *kinds: str) -> dict[str, Any]:
+    return {
+        "group_name": pipeline.service,
+        "owners": pipeline.owners,
+        "kinds": set(kinds),
+        "code_version": cleaning_version(pipeline),
+    }
+
+
+def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
+    """The month's file as the TLC published it."""
+
+    @dg.asset(
+        key=pipeline.key("raw_taxi"),
+        description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
+        partitions_def=pipeline.partitions,
+        io_manager_key="raw_files",
+        retry_policy=RETRIES,
+        **_common(pipeline, "file"),
+    )
+    def fetch(
+        context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource
+    ) -> dg.Output[RawFile]:
+        month = parse_month(context.partition_key)
+        with as_failure(), progress.task(f"fetch {pipeline.service} {context.partition_key}", "bytes") as report:
+            file = trip_source.source().fetch(pipeline.service, month, force=config.force, progress=report)
+        if file.sample:
+            context.log.warning("These trips are made up: they come from the sample source (TAXI_SOURCE_URL is unset).")
+        return dg.Output(
+            file,
+            metadata={
+                "url": dg.MetadataValue.url(file.url),
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "etag": file.etag,
+                "last_modified": file.last_modified,
+                "layout": file.layout,
+                "made_up": file.sample,
+            },
+            tags={"taxi/source": "sample"} if file.sample else {},
+        )
+
+    return fetch
+
+
+def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
+    """The month's rows: those that are kept, and those that are rejected with the reason."""
+    service = pipeline.trips
+    common = _common(pipeline, "parquet")
+    rules = ", ".join(rule.reason for rule in pipeline.reject)
+
+    def out(name: str, description: str, columns: Any) -> dg.AssetOut:
+        return dg.AssetOut(
+            key=pipeline.key(name),
+            description=description,
+            io_manager_key="trip_tables",
+            metadata={"dagster/column_schema": metadata.column_schema(columns)},
+            **common,
+        )
+
+    @dg.multi_asset(
+        name=f"{pipeline.service}_clean",
+        ins={"raw_taxi": dg.AssetIn(pipeline.key("raw_taxi"))},
+        outs={
+            "clean_taxi": out("clean_taxi", f"{service.title}: the trips that were kept.", service.columns),
+            "rejected_taxi": out(
+                "rejected_taxi", f"{service.title}: the rows left out, and why: {rules}.", service.rejected_columns
+            ),
+        },
+        partitions_def=pipeline.partitions,
+        retry_policy=RETRIES,
+    )
+    def clean(
+        context: dg.AssetExecutionContext, raw_taxi: RawFile, trip_source: TripSourceResource
+    ) -> Iterator[dg.Output[TripTable]]:
+        name = f"{pipeline.service} {context.partition_key}"
+        with work_folder(trip_source.home_folder, f"clean-{name.replace(' ', '-')}") as folder:
+            with as_failure(), progress.task(f"clean {name}", "rows") as report:
+                cleaning = clean_file(
+                    raw_taxi.path,
+                    name=raw_taxi.url,
+                    service=service,
+                    month=raw_taxi.month,
+                    rules=pipeline.reject,
+                    folder=folder,
+                    note={"source": json.loads(raw_taxi.to_json()), "cleaning": cleaning_version(pipeline)},
+                    progress=lambda rows: report(rows, None),
+                )
+            summary = cleaning.summary
+            for column in summary.unknown_columns:
+                context.log.warning(f"Left out the column {column!r} of {raw_taxi.url}: the registry does not know it.")
+            shown = metadata.summary_metadata(summary)
+            plot = metadata.trips_by_hour(summary)
+            preview = metadata.preview(cleaning.kept), metadata.preview(cleaning.rejected)
+            yield dg.Output(cleaning.kept, "clean_taxi", metadata={**shown, "plot": plot, "preview": preview[0]})
+            yield dg.Output(cleaning.rejected, "rejected_taxi", metadata={**shown, "preview": preview[1]})
+
+    return clean
+
+
+def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
+    """The month in PostgreSQL, for analysts; the IO manager loads it."""
+    target = pipeline.postgres
+
+    @dg.asset(
+        key=pipeline.key("postgres_table"),
+        description=f"{pipeline.trips.title} in PostgreSQL: the table {target.schema_name}.{target.table}, one partition "
+        f"a month of the TLC's files; rejected rows in {target.table}_rejected beside it.",
+        ins={
+            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
+            "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
+        },
+        partitions_def=pipeline.partitions,
+        io_manager_key="postgres_tables",
+        retry_policy=RETRIES,
+        metadata={
+            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
+            "dagster/table_name": f"{target.schema_name}.{target.table}",
+        },
+        **_common(pipeline, "postgres"),
+    )
+    def load(
+        context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
+    ) -> dg.Output[MonthOfTrips]:
+        month = MonthOfTrips(
+            service=pipeline.trips,
+            month=parse_month(context.partition_key),
+            kept=clean_taxi,
+            rejected=rejected_taxi,
+            schema=settings().postgres_schema or target.schema_name,
+            table=target.table,
+            run_id=context.run.run_id,
+            started_by=started_by(context.run.tags),
+        )
+        return dg.Output(month, metadata={"preview": metadata.preview(clean_taxi)})
+
+    return load

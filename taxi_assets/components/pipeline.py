@@ -1,0 +1,76 @@
+"""The component behind a pipeline's YAML file: one service's way from the TLC's file to the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, field_validator
+
+from taxi_assets.components import assets, checks
+from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
+from taxi_assets.trips.months import month_name
+from taxi_assets.trips.reject import Rule
+
+
+class PostgresTarget(dg.Model, dg.Resolvable):
+    """The table in PostgreSQL; `{table}_rejected` stands beside it."""
+
+    schema_name: str = Field(alias="schema", description="Schema of the table")
+    table: str = Field(description="Name of the table")
+
+
+class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
+    """One taxi service: its files are fetched month by month, cleaned, and loaded into the stores.
+
+    Makes the assets `{service}/raw_taxi`, `clean_taxi`, `rejected_taxi` and `postgres_table`, their checks, and a job
+    that runs all of them for a month.
+    """
+
+    service: str = Field(description="Name of the service in the registry of columns")
+    job: str = Field(description="Name of the job that runs the whole pipeline for a month")
+    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
+    reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects")
+    postgres: PostgresTarget = Field(description="Where the trips stand in PostgreSQL")
+    start: str = Field(month_name(FIRST_MONTH), description="The first month")
+    most_pickups_outside: float = Field(
+        0.01, ge=0, le=1, description="Share of pickups outside the file's month from which a check warns"
+    )
+
+    @field_validator("service")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SERVICES:
+            raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
+        return value
+
+    @property
+    def trips(self) -> Service:
+        """What the registry says of the service."""
+        return SERVICES[self.service]
+
+    @property
+    def partitions(self) -> dg.PartitionsDefinition[Any]:
+        """The months of the files, from `start` to the last one that is over."""
+        return dg.MonthlyPartitionsDefinition(start_date=self.start, fmt="%Y-%m", timezone="America/New_York")
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The key of one of its assets."""
+        return dg.AssetKey([self.service, name])
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Assets, checks and the job."""
+        chain = [assets.raw_taxi(self), assets.clean_taxi(self), assets.postgres_table(self)]
+        return dg.Definitions(
+            assets=chain,
+            asset_checks=[checks.clean_checks(self), checks.postgres_checks(self)],
+            jobs=[
+                dg.define_asset_job(
+                    self.job,
+                    selection=dg.AssetSelection.assets(*chain),
+                    partitions_def=self.partitions,
+                    description=f"{self.trips.title}: one month's file into every store.",
+                )
+            ],
+        )

@@ -1,0 +1,1 @@
+"""What the commands of `taxi` do, a module each."""

@@ -1,0 +1,121 @@
+"""Runs a pipeline for a month through Dagster, in this process, so that it stands in the UI like any other run."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from taxi_assets.settings import PROJECT_ROOT
+
+MODULE = "taxi_assets.definitions"
+ATTRIBUTE = "defs"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended.
+
+    Attributes:
+        run_id: Its number in Dagster.
+        error: What stopped it; None: it went well.
+        warnings: What its checks found that did not stop it.
+    """
+
+    run_id: str
+    error: str | None
+    warnings: list[str]
+
+
+def set_dagster_home() -> None:
+    """Lets Dagster find the project's `dagster.yaml` wherever `taxi` is called from."""
+    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+
+
+def _origins(job_name: str) -> tuple[Any, Any]:
+    """The job as this process loads it, and as the webserver's workspace knows it."""
+    from dagster._core.code_pointer import ModuleCodePointer
+    from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
+    from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    repository = RepositoryPythonOrigin(
+        executable_path=sys.executable,
+        code_pointer=ModuleCodePointer(MODULE, ATTRIBUTE, str(PROJECT_ROOT)),
+        entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
+    )
+    location = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.yaml")])[0]
+    return (
+        JobPythonOrigin(job_name, repository_origin=repository),
+        RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name),
+    )
+
+
+def run_job(job_name: str, month: str, service: str, assets: Collection[str], config: dict[str, Any]) -> Finished:
+    """Materializes the assets of a service for one month, by its job.
+
+    Args:
+        job_name: The job of the pipeline.
+        month: The partition.
+        service: The service.
+        assets: The last parts of the assets' keys.
+        config: The run's configuration.
+    """
+    import dagster as dg
+    from dagster._core.execution.api import execute_run
+    from dagster._utils.hosted_user_process import recon_job_from_origin
+
+    local, remote = _origins(job_name)
+    job = recon_job_from_origin(local)
+    definition = job.get_definition()
+    keys = frozenset(dg.AssetKey([service, name]) for name in assets)
+    with dg.DagsterInstance.get() as instance:
+        run = instance.create_run_for_job(
+            job_def=definition,
+            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={**definition.get_tags_for_partition_key(month, keys), **_started_by()},
+            asset_selection=keys,
+            remote_job_origin=remote,
+            job_code_origin=job.get_python_origin(),
+        )
+        result = execute_run(job, run, instance)
+        return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
+
+
+def _started_by() -> dict[str, str]:
+    """Tags that say who runs it, and in which process, so that a run whose process died can be told from a slow one."""
+    me = psutil.Process()
+    return {
+        "taxi/started_by": f"taxi run by {getpass.getuser()}",
+        "taxi/process": f"{socket.gethostname()} {me.pid} {me.create_time()}",
+    }
+
+
+def _first_error(result: Any) -> str:
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        error = event.step_failure_data.error
+        while error.cause:
+            error = error.cause
+        data = event.step_failure_data.user_failure_data
+        return (data.description if data and data.description else error.message).strip()
+    return "The run failed before its first step."
+
+
+def _warnings(result: Any) -> list[str]:
+    evaluations = (
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    )
+    return [
+        f"{check.asset_key.to_user_string()}, check {check.check_name}: {check.description}"
+        for check in evaluations
+        if not check.passed
+    ]

@@ -1,0 +1,48 @@
+"""`taxi sql`: one query, as a reader; a table for people, CSV for machines."""
+
+from __future__ import annotations
+
+import csv as csv_format
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from taxi_assets.console.database import reader
+
+SHOWN_ROWS = 1000
+
+
+def ask_postgres(query: str, *, csv: bool) -> None:
+    """Asks PostgreSQL in a transaction that can only read.
+
+    Raises:
+        TaxiError: The query or the database refuses.
+    """
+    with reader() as connection, connection.cursor() as cursor:
+        cursor.execute(query.encode())
+        names = [column.name for column in cursor.description or ()]
+        show(names, cursor if names else (), csv=csv)
+
+
+def show(names: Sequence[str], rows: Iterable[Sequence[Any]], *, csv: bool) -> None:
+    """Prints rows to the standard output: as CSV, a single value as it is, or a table of at most 1000 rows."""
+    if csv:
+        writer = csv_format.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows(rows)
+        return
+    found = list(islice(rows, SHOWN_ROWS + 1))
+    if len(names) == len(found) == 1:
+        print("" if found[0][0] is None else found[0][0])
+        return
+    from rich.console import Console
+
+    from taxi_assets.console.screen import table
+
+    shown = table(*names)
+    for row in found[:SHOWN_ROWS]:
+        shown.add_row(*("" if value is None else str(value) for value in row))
+    Console(highlight=False).print(shown)
+    if len(found) > SHOWN_ROWS:
+        Console(stderr=True).print(f"The first {SHOWN_ROWS:,} rows; --csv prints all.")

@@ -1,0 +1,107 @@
+"""What a person sees: progress bars in a terminal, plain lines elsewhere, tables, errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.progress import Report
+
+
+@cache
+def messages() -> Console:
+    """Where people are told things: the standard error, also while Dagster captures it into the logs of a run."""
+    return Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1), highlight=False)
+
+
+def show_error(error: TaxiError) -> None:
+    """The error in full, without a stack trace."""
+    messages().print(f"[bold red]Error:[/] {_escaped(error.summary)}", soft_wrap=True)
+    for name, text in error.details.items():
+        messages().print(f"  [bold]{name + ':':<10}[/]{_escaped(text)}", soft_wrap=True)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def table(*headings: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:
+    """An empty table with these headings; those in `right` stand to the right, as numbers do."""
+    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
+    return made
+
+
+class Bars:
+    """Shows each task as a bar in the terminal."""
+
+    def __init__(self) -> None:
+        self._progress = {
+            "bytes": self._columns(DownloadColumn()),
+            "rows": self._columns(MofNCompleteColumn()),
+        }
+        self._tasks: dict[str, tuple[Progress, TaskID]] = {}
+
+    @staticmethod
+    def _columns(amount: ProgressColumn) -> Progress:
+        return Progress(
+            TextColumn("{task.description:<24}"), BarColumn(), amount, TimeElapsedColumn(), console=messages()
+        )
+
+    def begin(self, task: str, unit: str) -> Report:
+        """A bar of its own for the task."""
+        bars = self._progress[unit]
+        bars.start()
+        number = bars.add_task(task, total=None)
+        self._tasks[task] = bars, number
+        return lambda done, total: bars.update(number, completed=done, total=total)
+
+    def end(self, task: str) -> None:
+        """Leaves the bar as it stands, full."""
+        bars, number = self._tasks.pop(task)
+        bars.update(number, total=bars.tasks[number].completed)
+        bars.stop()
+        bars.remove_task(number)
+
+
+class Lines:
+    """Says when a task ends, in a line: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, float] = {}
+        self._done: dict[str, Callable[[], str]] = {}
+
+    def begin(self, task: str, unit: str) -> Report:
+        """Remembers how far the task came."""
+        self._begun[task] = time.monotonic()
+        amount = 0
+
+        def report(done: int, total: int | None) -> None:
+            nonlocal amount
+            amount = done
+
+        self._done[task] = lambda: f"{amount:,} {unit}"
+        return report
+
+    def end(self, task: str) -> None:
+        """One line: the task, what was done, how long it took."""
+        seconds = time.monotonic() - self._begun.pop(task)
+        messages().print(f"{task}: {self._done.pop(task)()} in {seconds:.1f} s", soft_wrap=True)

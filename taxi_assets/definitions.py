@@ -1,0 +1,32 @@
+"""The front door: all that Dagster loads.
+
+Each folder of `pipelines/` holds one YAML file; the component that it names makes its assets, checks and job. They work
+with the resources below, which take their addresses from the settings and start a local service when it is needed.
+"""
+
+import dagster as dg
+
+from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets.sources.resource import TripSourceResource
+from taxi_assets.stores.files import RawFileIOManager, TripTableIOManager
+from taxi_assets.stores.postgres import PostgresIOManager, PostgresResource
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Every pipeline, with the resources of this environment."""
+    home = str(settings().taxi_home)
+    postgres = PostgresResource.from_settings(settings())
+    return dg.Definitions.merge(
+        dg.load_from_defs_folder(path_within_project=PROJECT_ROOT),
+        dg.Definitions(
+            resources={
+                "trip_source": TripSourceResource(),
+                "postgres": postgres,
+                "raw_files": RawFileIOManager(home=home),
+                "trip_tables": TripTableIOManager(home=home),
+                "postgres_tables": PostgresIOManager(postgres=postgres),
+            },
+            executor=dg.in_process_executor,
+        ),
+    )

@@ -1,0 +1,122 @@
+"""Files on this machine between the assets: what was fetched, and a month's cleaned and rejected rows.
+
+Everything stands below `TAXI_HOME`: `raw/…` as published, `clean/{service}/{month}.parquet` and
+`rejected/{service}/{month}.parquet` as cleaned. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+from taxi_assets.failures import as_failure
+from taxi_assets.errors import TaxiError
+from taxi_assets.local.service import private_folder, write_private
+from taxi_assets.sources.record import RawFile, kept
+from taxi_assets.trips.table import TripTable
+
+
+@contextmanager
+def work_folder(home: Path, name: str) -> Iterator[Path]:
+    """An empty folder for the files that a step makes before they are whole; gone afterwards.
+
+    Sweeps what killed processes left behind.
+    """
+    root = private_folder(home / "tmp")
+    for left in root.iterdir():
+        pid = left.name.rpartition(".")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = root / f"{name}.{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def table_path(home: Path, kind: str, service: str, month: str) -> Path:
+    """Where a month's rows stand; `kind` is `clean` or `rejected`."""
+    return home / kind / service / f"{month}.parquet"
+
+
+class RawFileIOManager(dg.ConfigurableIOManager):
+    """Remembers which file `raw_taxi` fetched for a month. The source itself puts files in place."""
+
+    home: str
+
+    def _record(self, context: dg.OutputContext | dg.InputContext) -> Path:
+        return Path(self.home) / "raw" / context.asset_key.path[0] / f"{context.partition_key}.json"
+
+    def handle_output(self, context: dg.OutputContext, obj: RawFile) -> None:
+        """Writes down which file it is."""
+        path = self._record(context)
+        private_folder(path.parent)
+        write_private(path, obj.to_json())
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.path))})
+
+    def load_input(self, context: dg.InputContext) -> RawFile:
+        """The file that was fetched last.
+
+        Raises:
+            Failure: It is not there any more, or was changed since.
+        """
+        service, month = context.asset_key.path[0], context.partition_key
+        with as_failure(), suppress(FileNotFoundError, ValueError):
+            file = RawFile.from_json(self._record(context).read_text())
+            if kept(file.path):
+                return file
+        with as_failure():
+            raise TaxiError(
+                f"The file of {service} {month} is not on this machine as it was fetched.",
+                expected=f"the file that {self._record(context)} names",
+                next_step=f"materialize {service}/raw_taxi for {month}, or: taxi run {service} --months {month}",
+            )
+        raise AssertionError
+
+
+class TripTableIOManager(dg.ConfigurableIOManager):
+    """Keeps a month's rows as one Parquet file below `TAXI_HOME`, moved into place at once."""
+
+    home: str
+
+    def _path(self, context: dg.OutputContext | dg.InputContext) -> Path:
+        service, asset = context.asset_key.path
+        return table_path(Path(self.home), asset.removesuffix("_taxi"), service, context.partition_key)
+
+    def handle_output(self, context: dg.OutputContext, obj: TripTable) -> None:
+        """Moves the file of the rows to its place."""
+        path = self._path(context)
+        private_folder(path.parent)
+        obj.path.replace(path)
+        context.add_output_metadata(
+            {
+                "path": dg.MetadataValue.path(str(path)),
+                "bytes": path.stat().st_size,
+                "dagster/row_count": TripTable(path).rows,
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> TripTable:
+        """The month's rows, on disk.
+
+        Raises:
+            Failure: They are not there.
+        """
+        path = self._path(context)
+        with as_failure():
+            if path.exists():
+                return TripTable(path)
+            service, month = context.asset_key.path[0], context.partition_key
+            raise TaxiError(
+                f"The rows of {context.asset_key.to_user_string()} for {month} are not on this machine.",
+                expected=f"the file {path}",
+                next_step=f"materialize {service}/clean_taxi for {month}, or: taxi run {service} --months {month}",
+            )
