@@ -1,0 +1,87 @@
+"""A cleaned month on its way into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.stores.load_log import LoadEntry
+from taxi_assets.trips.columns import Service
+from taxi_assets.trips.months import month_name
+from taxi_assets.trips.summary import Summary
+from taxi_assets.trips.table import TripTable
+
+
+@dataclass(frozen=True)
+class MonthOfTrips:
+    """What a store needs to load a month.
+
+    Attributes:
+        service: The service and its columns.
+        month: The month of the file: the key of the load.
+        kept: The rows for the table.
+        rejected: The rows for the table of rejected rows beside it, from the same cleaning.
+        schema: The table's schema, or its dataset.
+        table: The table's name.
+        run_id: Dagster's run.
+        started_by: Who or what started it.
+        configuration: What the load was told.
+    """
+
+    service: Service
+    month: date
+    kept: TripTable
+    rejected: TripTable
+    schema: str
+    table: str
+    run_id: str | None = None
+    started_by: str | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.service.name} {month_name(self.month)}"
+
+    def entry(self, store: str, place: str) -> LoadEntry:
+        """What the log of loads will say of it: also how many rows and cents the store must hold afterwards.
+
+        Args:
+            store: `postgres`, `lake` or `bigquery`.
+            place: Where the rows will stand in the store.
+
+        Raises:
+            TaxiError: The kept and the rejected rows come from two cleanings.
+        """
+        note = self.kept.note
+        summary = Summary.from_json(note["summary"])
+        rows = self.kept.rows, self.rejected.rows
+        if note != self.rejected.note or rows != (summary.rows_kept, summary.rows_rejected):
+            raise TaxiError(
+                f"The kept and the rejected rows of {self} do not belong together.",
+                expected=f"{summary.rows_kept} kept and {summary.rows_rejected} rejected rows of one cleaning",
+                found=f"{rows[0]} and {rows[1]} rows",
+                where=f"{self.kept.path} and {self.rejected.path}",
+                intact="every store",
+                next_step="clean the month again",
+            )
+        source = note.get("source", {})
+        return LoadEntry(
+            store=store,
+            service=self.service.name,
+            source_month=self.month,
+            place=place,
+            rows_read=summary.rows_read,
+            rows_kept=summary.rows_kept,
+            rows_rejected=summary.rows_rejected,
+            rejected=summary.rejected,
+            cents=summary.cents_kept,
+            cents_rejected=summary.cents_rejected,
+            **{name: source.get(name) for name in ("url", "sha256", "etag", "last_modified")},
+            source_bytes=source.get("bytes"),
+            run_id=self.run_id,
+            started_by=self.started_by,
+            code_version=note.get("cleaning"),
+            configuration=self.configuration,
+        )
