@@ -143,6 +143,8 @@ def _lock_month(cursor: Cursor, name: str, wait_seconds: float) -> None:
     key = f"taxi_assets load {name}"
     while not _one(cursor, "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", key):
         if time.monotonic() > until:
+            # The loader's role is not told since when others work.
+            cursor.execute("RESET ROLE")
             raise PassingError(
                 f"Another load of {name} is under way.",
                 expected=f"the lock of that month within {wait_seconds:g} seconds",
