@@ -22,15 +22,15 @@ _REFUSED = {
     "3D000": ("has no such database", "POSTGRES_DBNAME"),
     "42501": ("does not let the user into the database", "POSTGRES_USER", "POSTGRES_DBNAME"),
 }
-# A refused password reaches psycopg as text alone, without the code.
+# What refuses before there is a connection reaches psycopg as text alone, without the code.
 _TEXTS = {
-    "password authentication failed": "28P01",
+    "FATAL: password authentication failed": "28P01",
     "no password supplied": "28P01",
-    "no pg_hba.conf entry": "28000",
+    "FATAL: no pg_hba.conf entry": "28000",
     "authentication failed": "28000",
-    "role ": "28000",
-    "database ": "3D000",
-    "permission denied for database": "42501",
+    "FATAL: role ": "28000",
+    "FATAL: database ": "3D000",
+    "FATAL: permission denied for database": "42501",
 }
 
 
@@ -115,7 +115,7 @@ def connect(address: PostgresAddress, application: str = "taxi", **more: str) ->
 
 def _no_connection(address: PostgresAddress, error: psycopg.OperationalError) -> TaxiError:
     reason = " ".join(str(error).split())
-    code = error.sqlstate or next((code for text, code in _TEXTS.items() if f"FATAL: {text}" in reason), "")
+    code = error.sqlstate or next((code for text, code in _TEXTS.items() if text in reason), "")
     details = {
         "found": reason.replace(address.password.get_secret_value(), "***") if address.password else reason,
         "where": f"host {address.host}, port {address.port}, database {address.dbname}, user {address.user}",
