@@ -100,7 +100,7 @@ class TripTableIOManager(dg.ConfigurableIOManager):
             {
                 "path": dg.MetadataValue.path(str(path)),
                 "bytes": path.stat().st_size,
-                "dagster/row_count": TripTable(path).rows,
+                "dagster/partition_row_count": TripTable(path).rows,
             }
         )
 
