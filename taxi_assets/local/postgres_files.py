@@ -41,6 +41,7 @@ ident_file = '{ident}'
 timezone = 'UTC'
 log_timezone = 'UTC'
 max_connections = 200
+client_connection_check_interval = 2s
 shared_buffers = 128MB
 maintenance_work_mem = 128MB
 effective_io_concurrency = 0

@@ -61,7 +61,7 @@ class MonthOfTrips:
             raise TaxiError(
                 f"The kept and the rejected rows of {self} do not belong together.",
                 expected=f"{summary.rows_kept} kept and {summary.rows_rejected} rejected rows of one cleaning",
-                found=f"{rows[0]} and {rows[1]} rows",
+                found=f"{rows[0]} and {rows[1]} rows{'' if note == self.rejected.note else ', of two cleanings'}",
                 where=f"{self.kept.path} and {self.rejected.path}",
                 intact="every store",
                 next_step="clean the month again",

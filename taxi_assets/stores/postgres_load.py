@@ -96,7 +96,7 @@ def load_month(
     pair = tables(month.service, month.schema, month.table)
     with clear_errors(address, f"Loading {month} into {entry.place}"):
         roles = _prepare(address, pair, month.month)
-        with _transaction(address, f"taxi load {month} run {month.run_id or '-'}", roles) as connection:
+        with _transaction(address, f"taxi load {month} run {(month.run_id or '-')[:8]}", roles) as connection:
             cursor = connection.cursor()
             _lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
             replaced = _replace(cursor, pair[0], month.month, month.kept, progress)
