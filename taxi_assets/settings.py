@@ -1,7 +1,8 @@
 """Every setting of the platform: its name, type, default and meaning, and where its value came from.
 
 A setting is an environment variable. The first place that names it wins: the shell, then `.env.local` (git-ignored, for
-credentials), then `.env.{TAXI_PROFILE}`, then `.env`, then the default that stands here.
+credentials), then `.env.{TAXI_PROFILE}`, then `.env`, then the default that stands here. An empty value means the
+default, and wins over later places too: `POSTGRES_HOST= taxi run …` uses the embedded server, whatever the files say.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -36,6 +38,9 @@ class Settings(BaseModel):
         None,
         description="where the trip files come from: an http, https or file address, `mirror` (the CSV files of "
         "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source, which makes trips up",
+    )
+    taxi_source_attempts: int = Field(
+        5, ge=1, description="how often a source that fails is asked; the waits in between grow from 2 to 30 seconds"
     )
     taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
 
@@ -68,12 +73,24 @@ class Settings(BaseModel):
             return None
         url = SOURCES.get(value, value).rstrip("/")
         if not url.startswith(("http://", "https://", "file://")):
-            raise ValueError("an http://, https:// or file:// address, or one of the words " + ", ".join(SOURCES))
+            raise ValueError("it is no http, https or file address, and none of the words " + ", ".join(SOURCES))
         return url
 
     def origin(self, name: str) -> str:
         """Where the value of a field came from: `shell`, a file's name, or `default`."""
         return self.origins.get(name, "default")
+
+    def shown(self, name: str) -> str:
+        """The value of a field as people may see it: without passwords, also those in addresses; `unset` for None."""
+        return "unset" if (value := getattr(self, name)) is None else _without_credentials(str(value))
+
+
+def _without_credentials(text: str) -> str:
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    netloc = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=netloc, query="", fragment=""))
 
 
 def _places(shell: Mapping[str, str]) -> list[tuple[str, Mapping[str, str | None]]]:
@@ -93,7 +110,7 @@ def _places(shell: Mapping[str, str]) -> list[tuple[str, Mapping[str, str | None
 
 
 def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
-    """Reads the settings from the shell's environment and the `.env` files; an empty value counts as unset.
+    """Reads the settings from the shell's environment and the `.env` files.
 
     Raises:
         TaxiError: A value is not of the setting's type; names the setting, its place and what it takes.
@@ -103,21 +120,27 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
     places = _places(os.environ if shell is None else shell)
     for field in Settings.model_fields:
         for place, mapping in places:
-            if value := mapping.get(field.upper()):
-                values[field], origins[field] = value, place
+            if field.upper() in mapping:
+                origins[field] = place
+                if value := mapping[field.upper()]:
+                    values[field] = value
                 break
     try:
         return Settings(**values, origins=origins)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0])
-        raise TaxiError(
-            f"The setting {field.upper()} cannot be used: {first['msg']}.",
-            expected=str(Settings.model_fields[field].description),
-            found=repr(first["input"]) if "password" not in field else "(not shown)",
-            where=origins.get(field),
-            next_step=f"correct {field.upper()} there, or unset it",
-        ) from None
+        raise _unusable(error, origins) from None
+
+
+def _unusable(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    return TaxiError(
+        f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
+        expected=str(Settings.model_fields[field].description),
+        found="(not shown)" if "password" in field else repr(_without_credentials(str(first["input"]))),
+        where=origins.get(field),
+        next_step=f"correct {field.upper()} there, or unset it",
+    )
 
 
 @lru_cache(maxsize=1)

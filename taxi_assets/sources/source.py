@@ -143,7 +143,8 @@ def source_from_settings(settings: Settings) -> TripSource:
     if settings.taxi_source_url is None:
         return _sample_source(settings)
     url = settings.taxi_source_url
-    return TripSource(url, settings.taxi_home / "raw" / (_NAMES.get(url) or folder_name(url)))
+    folder = settings.taxi_home / "raw" / (_NAMES.get(url) or folder_name(url))
+    return TripSource(url, folder, patience=Patience(attempts=settings.taxi_source_attempts))
 
 
 def _sample_source(settings: Settings) -> TripSource:
@@ -152,7 +153,7 @@ def _sample_source(settings: Settings) -> TripSource:
 
     rows = settings.taxi_sample_rows
     # A month of many rows is made while the first request for it waits.
-    patience = Patience(read_timeout=600)
+    patience = Patience(attempts=settings.taxi_source_attempts, read_timeout=600)
     folder = settings.taxi_home / "raw" / f"sample-{rows}"
     return TripSource(sample_url(settings.taxi_home, rows), folder, sample=True, patience=patience)
 
