@@ -22,6 +22,7 @@ from taxi_assets.trips.table import TripTable
 if TYPE_CHECKING:
     from taxi_assets.components.pipeline import TaxiPipeline
 
+# For what may pass while a store is written. A source asks again by itself, and cleaning has nothing that passes.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
@@ -71,16 +72,14 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
         partitions_def=pipeline.partitions,
         io_manager_key="raw_files",
-        retry_policy=RETRIES,
         **_common(pipeline, "file"),
     )
-    def fetch(
-        context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource
-    ) -> dg.Output[RawFile]:
+    def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
         month = parse_month(context.partition_key)
         with as_failure(), progress.task(f"fetch {pipeline.service} {context.partition_key}", "bytes") as report:
             file = trip_source.source().fetch(pipeline.service, month, force=config.force, progress=report)
         if file.sample:
+            context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
             context.log.warning("These trips are made up: they come from the sample source (TAXI_SOURCE_URL is unset).")
         return dg.Output(
             file,
@@ -93,7 +92,6 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                 "layout": file.layout,
                 "made_up": file.sample,
             },
-            tags={"taxi/source": "sample"} if file.sample else {},
         )
 
     return fetch
@@ -124,7 +122,6 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             ),
         },
         partitions_def=pipeline.partitions,
-        retry_policy=RETRIES,
     )
     def clean(
         context: dg.AssetExecutionContext, raw_taxi: RawFile, trip_source: TripSourceResource
@@ -142,11 +139,8 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     note={"source": json.loads(raw_taxi.to_json()), "cleaning": cleaning_version(pipeline)},
                     progress=lambda rows: report(rows, None),
                 )
-            summary = cleaning.summary
-            for column in summary.unknown_columns:
-                context.log.warning(f"Left out the column {column!r} of {raw_taxi.url}: the registry does not know it.")
-            shown = metadata.summary_metadata(summary)
-            plot = metadata.trips_by_hour(summary)
+            shown = {**metadata.summary_metadata(cleaning.summary), "made_up": raw_taxi.sample}
+            plot = metadata.trips_by_hour(cleaning.summary)
             preview = metadata.preview(cleaning.kept), metadata.preview(cleaning.rejected)
             yield dg.Output(cleaning.kept, "clean_taxi", metadata={**shown, "plot": plot, "preview": preview[0]})
             yield dg.Output(cleaning.rejected, "rejected_taxi", metadata={**shown, "preview": preview[1]})
@@ -178,6 +172,7 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> dg.Output[MonthOfTrips]:
+        made_up = clean_taxi.note["source"]["sample"]
         month = MonthOfTrips(
             service=pipeline.trips,
             month=parse_month(context.partition_key),
@@ -187,7 +182,8 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             table=target.table,
             run_id=context.run.run_id,
             started_by=started_by(context.run.tags),
+            configuration={"made_up": True} if made_up else {},
         )
-        return dg.Output(month, metadata={"preview": metadata.preview(clean_taxi)})
+        return dg.Output(month, metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up})
 
     return load

@@ -77,9 +77,11 @@ def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         f"At most {pipeline.most_pickups_outside:.1%} of the pickups lie outside the file's month.",
     )
 
+    columns = check_spec(pipeline, "clean_taxi", "columns_known", "The registry knows every column of the file.")
+
     @dg.multi_asset_check(
         name=f"{pipeline.service}_clean_checks",
-        specs=[accounted, rules_hold, not_empty, vendors, in_month],
+        specs=[accounted, rules_hold, not_empty, vendors, in_month, columns],
         ins={
             "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
             "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
@@ -111,6 +113,9 @@ def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
             share=share,
             pickups_outside=summary.pickups_outside,
         )
+        unknown = summary.unknown_columns
+        says = f"left out, because the registry does not know them: {', '.join(unknown)}" if unknown else "all known"
+        yield result(columns, not unknown, says, WARN, left_out=unknown)
 
     return clean_checks_op
 

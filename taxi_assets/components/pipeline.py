@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from taxi_assets.components import assets, checks
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name
-from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.reject import Rule, check_rules
 
 
 class PostgresTarget(dg.Model, dg.Resolvable):
@@ -60,7 +60,12 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
         return dg.AssetKey([self.service, name])
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets, checks and the job."""
+        """Assets, checks and the job.
+
+        Raises:
+            TaxiError: A rule cannot be held against the service's columns.
+        """
+        check_rules(self.reject, self.trips)
         chain = [assets.raw_taxi(self), assets.clean_taxi(self), assets.postgres_table(self)]
         return dg.Definitions(
             assets=chain,
