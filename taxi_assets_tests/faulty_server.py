@@ -23,6 +23,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 STALL_SECONDS = 30
+CHUNK_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Fault:
         stall_after: Send so many bytes of the body, then wait until the server is told to `go`.
         ignore_range: Send the whole file, whatever was asked for.
         ignore_if_range: Send the rest, even of another version of the file.
-        no_length: Do not say how long the body is.
+        no_length: Do not say how long the body is; its end is that of the connection.
+        chunked: Do not say how long the body is; send it in chunks of 100,000 bytes.
         afterwards: Called when the answer is over.
     """
 
@@ -49,6 +51,7 @@ class Fault:
     ignore_range: bool = False
     ignore_if_range: bool = False
     no_length: bool = False
+    chunked: bool = False
     afterwards: Callable[[], None] = lambda: None
 
 
@@ -104,6 +107,10 @@ class FaultyServer:
         """Serves the body at the path; the ETag comes from it unless another one, or None, is given."""
         made = f'"{hashlib.sha256(body).hexdigest()[:16]}"' if etag == "" else etag
         self._files[path] = Published(body, made, last_modified)
+
+    def file(self, path: str) -> Published:
+        """What is served at the path."""
+        return self._files[path]
 
     def fails(self, path: str, *faults: Fault) -> None:
         """The next requests for the path meet these faults, one each."""
@@ -192,6 +199,8 @@ def _handler(faulty: FaultyServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             if fault.no_length:
                 self.send_header("Connection", "close")
+            elif fault.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
             elif status != 304:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -207,6 +216,17 @@ def _handler(faulty: FaultyServer) -> type[BaseHTTPRequestHandler]:
                 body = body[fault.stall_after :]
                 faulty.stalled.set()
                 faulty.go.wait(STALL_SECONDS)
-            self.wfile.write(body if fault.cut_after is None else body[: fault.cut_after])
+            if fault.chunked:
+                self._send_chunks(body, fault)
+            else:
+                self.wfile.write(body if fault.cut_after is None else body[: fault.cut_after])
+
+        def _send_chunks(self, body: bytes, fault: Fault) -> None:
+            for start in range(0, len(body), CHUNK_BYTES):
+                chunk = body[start : start + CHUNK_BYTES]
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                if fault.cut_after is not None and start + CHUNK_BYTES > fault.cut_after:
+                    return
+            self.wfile.write(b"0\r\n\r\n")
 
     return Handler

@@ -143,7 +143,7 @@ def _bad(error: BadContent, answer: Answer, address: str) -> SourceError | Sourc
     passing = answer.offset > 0 or (answer.total is None and not error.whole)
     kind = SourceUnavailable if passing else SourceError
     return kind(
-        "The source's answer is not the file that belongs there.",
+        "The source answered, but not with the file that belongs there.",
         expected=error.expected,
         found=error.found,
         where=shown(address),

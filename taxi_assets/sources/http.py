@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -26,7 +27,7 @@ SAMPLE_HEADER = "X-Taxi-Sample"
 _PASSING = {408, 425, 429}
 _PERMANENT_OF_5XX = {501, 505}
 _PERMANENT = (
-    requests.exceptions.SSLError,
+    ssl.SSLCertVerificationError,
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.TooManyRedirects,
@@ -79,10 +80,9 @@ class HttpTransport:
             response = self._session.request(
                 method, address, headers=headers, timeout=self._timeout, stream=True, allow_redirects=True
             )
-        except _PERMANENT as error:
-            raise _unusable(address, _reason(error)) from None
         except requests.RequestException as error:
-            raise _unavailable(address, _reason(error)) from None
+            permanent = any(isinstance(cause, _PERMANENT) for cause in _causes(error))
+            raise (_unusable if permanent else _unavailable)(address, _reason(error)) from None
         _demand_success(response, address)
         return response
 

@@ -155,7 +155,7 @@ def test_file_that_changed_meanwhile_starts_over(
     server.fails(CSV_PATH, Fault(cut_after=1000, afterwards=lambda: server.publish(CSV_PATH, new)), second)
     raw = source.fetch("yellow", MONTH)
     assert raw.path.read_bytes() == new
-    assert raw.etag == server._files[CSV_PATH].etag
+    assert raw.etag == server.file(CSV_PATH).etag
 
 
 def test_file_that_shrank_meanwhile_starts_over(server: FaultyServer, source: TripSource, csv_body: bytes) -> None:
@@ -220,7 +220,7 @@ def test_broken_gzip_is_refused(
 ) -> None:
     body, found = broken(kind, csv_body)
     server.publish(CSV_PATH, body)
-    with pytest.raises(SourceError, match="not the file that belongs there") as caught:
+    with pytest.raises(SourceError, match="answered, but not with the file") as caught:
         source.fetch("yellow", MONTH)
     assert found in str(caught.value)
     assert server.url + CSV_PATH in str(caught.value)
@@ -270,3 +270,29 @@ def test_folder_that_cannot_be_written(server: FaultyServer, source: TripSource,
     (source.folder / "yellow" / "yellow_tripdata_2021-01.csv.gz.part").mkdir(parents=True)
     with pytest.raises(TaxiError, match="cannot be written"):
         source.fetch("yellow", MONTH)
+
+
+@pytest.mark.parametrize("cut_after", [None, 250_000])
+def test_body_in_chunks(server: FaultyServer, source: TripSource, csv_body: bytes, cut_after: int | None) -> None:
+    server.publish(CSV_PATH, csv_body)
+    server.fails(CSV_PATH, Fault(chunked=True, cut_after=cut_after))
+    assert source.fetch("yellow", MONTH).path.read_bytes() == csv_body
+    assert ranges(server)[1:] == ([] if cut_after is None else ["bytes=300000-"])
+
+
+def test_redirect_keeps_the_range_and_its_target_is_not_shown(
+    server: FaultyServer, source: TripSource, csv_body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.publish("/signed", csv_body)
+    server.always_fails(CSV_PATH, Fault(status=302, headers={"Location": f"{server.url}/signed?signature=pw"}))
+    server.fails("/signed", Fault(cut_after=300_000), Fault(status=503))
+    raw = source.fetch("yellow", MONTH)
+    assert raw.path.read_bytes() == csv_body
+    assert raw.url == server.url + CSV_PATH
+    assert server.of("/signed")[-1].headers["Range"] == "bytes=300000-"
+    server.always_fails("/signed", Fault(status=403))
+    with pytest.raises(SourceError) as caught:
+        source.fetch("yellow", MONTH, force=True)
+    ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("taxi_assets"))
+    assert "503" in ours
+    assert "signature" not in ours + str(caught.value) + raw.to_json()

@@ -137,7 +137,7 @@ def test_zone_lookup(server: FaultyServer, source: TripSource) -> None:
     server.publish("/misc/taxi_zone_lookup.csv", b'"LocationID","Borough"\n1,"EWR"\n')
     assert source.fetch_lookup().path.read_text().startswith('"LocationID"')
     server.publish("/misc/taxi_zone_lookup.csv", b"<!DOCTYPE html><html>")
-    with pytest.raises(SourceError, match="not the file"):
+    with pytest.raises(SourceError, match="answered, but not with the file"):
         source.fetch_lookup()
     assert (source.folder / "misc" / "taxi_zone_lookup.csv").read_text().startswith('"LocationID"')
 

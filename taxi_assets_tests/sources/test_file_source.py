@@ -63,7 +63,7 @@ def test_probe_and_unpublished_months(folder: TripSource, csv_body: bytes) -> No
 
 def test_broken_file_is_refused(folder: TripSource, published: Path, csv_body: bytes) -> None:
     published.write_bytes(csv_body[:-100])
-    with pytest.raises(SourceError, match="not the file that belongs there") as caught:
+    with pytest.raises(SourceError, match="answered, but not with the file") as caught:
         folder.fetch("yellow", MONTH)
     assert "breaks off" in str(caught.value)
     assert not (folder.folder / "yellow" / published.name).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -41,20 +42,32 @@ def test_killed_download_leaves_the_old_file_and_the_next_goes_on(
     server.publish(CSV_PATH, gzipped(10, "old"))
     old = source.fetch("yellow", MONTH)
     server.publish(CSV_PATH, csv_body)
-    killed_while_fetching(server, source, 600_000)
+    killed_while_fetching(server, source, 300_000)
     assert old.path.read_bytes() == gzipped(10, "old")
     raw = source.fetch("yellow", MONTH)
     assert raw.path.read_bytes() == csv_body
     assert raw.sha256 == hashlib.sha256(csv_body).hexdigest()
     begun = int(server.asked[-1].headers["Range"].removeprefix("bytes=").removesuffix("-"))
-    assert 0 < begun <= 600_000
+    assert 0 < begun <= 300_000
+
+
+def test_kill_after_the_last_byte_is_no_trouble(server: FaultyServer, source: TripSource, csv_body: bytes) -> None:
+    server.publish(CSV_PATH, csv_body)
+    source.fetch("yellow", MONTH)
+    part = source.folder / "yellow" / (Path(CSV_PATH).name + ".part")
+    version = {"etag": server.file(CSV_PATH).etag, "last_modified": server.file(CSV_PATH).last_modified}
+    part.with_name(part.name + ".json").write_text(json.dumps(version))
+    part.write_bytes(csv_body)
+    assert source.fetch("yellow", MONTH).path.read_bytes() == csv_body
+    assert [asked.headers.get("Range") for asked in server.asked] == [None, f"bytes={len(csv_body)}-", None]
+    assert not part.exists()
 
 
 def test_killed_download_of_a_file_that_changed_starts_over(
     server: FaultyServer, source: TripSource, csv_body: bytes
 ) -> None:
     server.publish(CSV_PATH, csv_body)
-    killed_while_fetching(server, source, 600_000)
+    killed_while_fetching(server, source, 300_000)
     server.publish(CSV_PATH, new := gzipped(70_000, "new"))
     assert source.fetch("yellow", MONTH).path.read_bytes() == new
 
