@@ -1,6 +1,5 @@
 """The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,14 @@ from taxi_assets import progress
 from taxi_assets.components import metadata
 from taxi_assets.failures import as_failure
 from taxi_assets.settings import settings
-from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.sources.record import RawFile
+from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.files import work_folder
 from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.version import cleaning_version
 
 if TYPE_CHECKING:
     from taxi_assets.components.pipeline import TaxiPipeline
@@ -30,15 +30,6 @@ class Fetch(dg.Config):
     """How a month's file is fetched."""
 
     force: bool = False
-
-
-def cleaning_version(pipeline: "TaxiPipeline") -> str:
-    """Changes when a column or a rule does: rows cleaned under another version are cleaned again."""
-    declared = [
-        [(column.name, column.type, column.sources) for column in pipeline.trips.columns],
-        [rule.model_dump() for rule in pipeline.reject],
-    ]
-    return hashlib.sha256(json.dumps(declared, default=str).encode()).hexdigest()[:12]
 
 
 def started_by(tags: Mapping[str, str]) -> str:
@@ -60,7 +51,7 @@ def _common(pipeline: "TaxiPipeline", *kinds: str) -> dict[str, Any]:
         "group_name": pipeline.service,
         "owners": pipeline.owners,
         "kinds": set(kinds),
-        "code_version": cleaning_version(pipeline),
+        "code_version": cleaning_version(pipeline.trips, pipeline.reject),
     }
 
 
@@ -136,7 +127,10 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     month=raw_taxi.month,
                     rules=pipeline.reject,
                     folder=folder,
-                    note={"source": json.loads(raw_taxi.to_json()), "cleaning": cleaning_version(pipeline)},
+                    note={
+                        "source": json.loads(raw_taxi.to_json()),
+                        "cleaning": cleaning_version(pipeline.trips, pipeline.reject),
+                    },
                     progress=lambda rows: report(rows, None),
                 )
             shown = {**metadata.summary_metadata(cleaning.summary), "made_up": raw_taxi.sample}
@@ -154,8 +148,8 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
 
     @dg.asset(
         key=pipeline.key("postgres_table"),
-        description=f"{pipeline.trips.title} in PostgreSQL: the table {target.schema_name}.{target.table}, one partition "
-        f"a month of the TLC's files; rejected rows in {target.table}_rejected beside it.",
+        description=f"{pipeline.trips.title} in PostgreSQL: the table {target.schema_name}.{target.table}, one "
+        f"partition a month of the TLC's files; rejected rows in {target.table}_rejected beside it.",
         ins={
             "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
             "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),

@@ -1,4 +1,4 @@
-"""Several months at once: handed to Dagster's daemon where one runs, else run here side by side."""
+"""Several months at once, side by side on this machine, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,28 @@ AT_ONCE = 2
 
 
 def run_side_by_side(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], *, force: bool) -> int:
-    """Runs each month in a process of its own, two at a time; returns how many failed."""
+    """Runs each month, two at a time, and passes on what it says; returns how many failed."""
 
     def run(month: date) -> bool:
         command = [sys.executable, "-m", "taxi_assets.console.one_month", pipeline.service, month_name(month)]
         command += [*stores, *(["--force"] if force else [])]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        messages().print(f"[bold]{pipeline.service} {month_name(month)}[/] {'done' if done.returncode == 0 else 'failed'}")
-        if done.returncode:
-            messages().print(done.stderr.strip(), markup=False, soft_wrap=True)
-        return done.returncode == 0
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        ) as process:
+            lines: list[str] = []
+            for line in process.stderr or ():
+                lines.append(line.rstrip())
+                # A line of its own is passed on as it comes; an error is kept together.
+                if not line.startswith(" "):
+                    lines = _pass_on(lines[:-1]) + lines[-1:]
+            _pass_on(lines)
+        return process.returncode == 0
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return sum(not well for well in pool.map(run, months))
+
+
+def _pass_on(lines: list[str]) -> list[str]:
+    if lines:
+        messages().print("\n".join(lines), markup=False, soft_wrap=True)
+    return []

@@ -6,12 +6,14 @@ import getpass
 import os
 import socket
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from taxi_assets.errors import PassingError, TaxiError
 from taxi_assets.settings import PROJECT_ROOT
 
 MODULE = "taxi_assets.definitions"
@@ -67,6 +69,9 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
         service: The service.
         assets: The last parts of the assets' keys.
         config: The run's configuration.
+
+    Raises:
+        TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
     """
     import dagster as dg
     from dagster._core.execution.api import execute_run
@@ -74,9 +79,10 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
 
     local, remote = _origins(job_name)
     job = recon_job_from_origin(local)
-    definition = job.get_definition()
+    with _clear_definition_errors():
+        definition = job.get_definition()
     keys = frozenset(dg.AssetKey([service, name]) for name in assets)
-    with dg.DagsterInstance.get() as instance:
+    with _clear_database_errors(), dg.DagsterInstance.get() as instance:
         run = instance.create_run_for_job(
             job_def=definition,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -87,6 +93,41 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
         )
         result = execute_run(job, run, instance)
         return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
+
+
+@contextmanager
+def _clear_definition_errors() -> Iterator[None]:
+    try:
+        yield
+    except TaxiError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        raise TaxiError(
+            "The pipelines cannot be loaded.",
+            found=str(cause),
+            where="taxi_assets/pipelines",
+            intact="nothing was started",
+            next_step="correct the YAML file that is named",
+        ) from error
+
+
+@contextmanager
+def _clear_database_errors() -> Iterator[None]:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise PassingError(
+            "The database was lost during the run.",
+            expected="PostgreSQL, which keeps Dagster's records too",
+            found=" ".join(str(error.orig).split()),
+            intact="every month that was loaded before: a load that did not end was rolled back",
+            next_step="`taxi doctor` tests the connection; then run it again",
+        ) from error
 
 
 def _started_by() -> dict[str, str]:
@@ -104,7 +145,7 @@ def _first_error(result: Any) -> str:
         while error.cause:
             error = error.cause
         data = event.step_failure_data.user_failure_data
-        return (data.description if data and data.description else error.message).strip()
+        return str(data.description if data and data.description else error.message).strip()
     return "The run failed before its first step."
 
 

@@ -24,5 +24,6 @@ def reader() -> Iterator[Connection]:
     """
     address = postgres_address(settings())
     with clear_errors(address, "The query"), connect_as(READER, address) as connection:
+        connection.autocommit = False
         connection.read_only = True
         yield connection

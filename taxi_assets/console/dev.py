@@ -74,7 +74,9 @@ def develop(port: int) -> int:
         Supervised("webserver", [*module, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace]),
         Supervised("daemon", [*module, "dagster._daemon", "run", *workspace]),
     ]
-    messages().print(f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down")
+    messages().print(
+        f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
+    )
     _until_interrupted(processes)
     return 0
 

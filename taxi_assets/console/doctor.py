@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-from taxi_assets.console.screen import messages, show_error, table
+from taxi_assets.console.screen import escaped, messages, show_error, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Examination:
 def _source(found: Settings) -> str:
     from taxi_assets.sources.source import source_from_settings
 
-    source = source_from_settings(found)
+    source = source_from_settings(found.model_copy(update={"taxi_source_attempts": 1}))
     published = source.probe("yellow", date(2021, 1, 1))
     what = f"yellow 2021-01 as {published.layout}" if published else "answers; it has no yellow 2021-01"
     return f"{source.address}: {what}{' (made up)' if source.sample else ''}"
@@ -40,13 +44,13 @@ def _postgres(found: Settings) -> str:
     from taxi_assets.console.database import reader
 
     with reader() as connection:
-        row = connection.execute("SELECT current_setting('server_version'), current_database()").fetchone()
-    assert row
-    return f"PostgreSQL {row[0]}, database {row[1]}{'' if found.postgres_host else ' (the embedded server)'}"
+        connection.execute("SELECT 1")
+        version, database = connection.info.parameter_status("server_version"), connection.info.dbname
+    return f"PostgreSQL {version}, database {database}{'' if found.postgres_host else ' (the embedded server)'}"
 
 
 EXAMINATIONS = (
-    Examination("trip source", ("taxi_source_url", "taxi_sample_rows"), _source),
+    Examination("trip source", ("taxi_source_url", "taxi_source_attempts", "taxi_sample_rows"), _source),
     Examination(
         "PostgreSQL",
         ("postgres_host", "postgres_port", "postgres_dbname", "postgres_user", "postgres_password", "postgres_schema"),
@@ -66,19 +70,18 @@ def examine() -> int:
         except TaxiError as error:
             errors.append(error)
             found, mark = error.summary, "[bold red]failed[/]"
-        shown.add_row(examination.name, mark, found, f"{time.monotonic() - began:.2f}")
+        shown.add_row(examination.name, mark, escaped(found), f"{time.monotonic() - began:.2f}")
     messages().print(shown)
+    messages().print()
     messages().print(_settings_table())
-    for error in errors:
-        show_error(error)
+    for failed in errors:
+        show_error(failed)
     return 1 if errors else 0
 
 
-def _settings_table() -> object:
-    shown = table("setting", "value", "from", title="\nSettings")
-    for examination in EXAMINATIONS:
-        for field in examination.fields:
-            value = getattr(settings(), field)
-            shown.add_row(field.upper(), "unset" if value is None else str(value), settings().origin(field))
-    shown.add_row("TAXI_HOME", str(settings().taxi_home), settings().origin("taxi_home"))
+def _settings_table() -> Table:
+    shown = table("setting", "value", "from")
+    fields = ["taxi_home", *(field for examination in EXAMINATIONS for field in examination.fields)]
+    for field in fields:
+        shown.add_row(field.upper(), escaped(settings().shown(field)), settings().origin(field))
     return shown

@@ -46,12 +46,13 @@ def already_loaded(wanted: Wanted) -> dict[date, Published]:
     """
     loads = entries(wanted)
     source = source_from_settings(settings())
+    version = wanted.pipeline.cleaning_version()
     same = {}
     for month in wanted.months:
         of_month = [entry for entry in loads if entry.source_month == month]
         if {entry.store for entry in of_month} == set(wanted.stores):
             now = source.probe(wanted.pipeline.service, month)
-            if now and all(_from(entry, now) for entry in of_month):
+            if now and all(_from(entry, now) and entry.code_version == version for entry in of_month):
                 same[month] = now
     return same
 

@@ -20,7 +20,8 @@ def ask_postgres(query: str, *, csv: bool) -> None:
         TaxiError: The query or the database refuses.
     """
     with reader() as connection, connection.cursor() as cursor:
-        cursor.execute(query.encode())
+        # Prepared, because a text of several statements could leave the transaction that only reads.
+        cursor.execute(query.encode(), prepare=True)
         names = [column.name for column in cursor.description or ()]
         show(names, cursor if names else (), csv=csv)
 
@@ -36,13 +37,11 @@ def show(names: Sequence[str], rows: Iterable[Sequence[Any]], *, csv: bool) -> N
     if len(names) == len(found) == 1:
         print("" if found[0][0] is None else found[0][0])
         return
-    from rich.console import Console
+    from taxi_assets.console.screen import console, escaped, messages, table
 
-    from taxi_assets.console.screen import table
-
-    shown = table(*names)
+    shown = table(*(escaped(name) for name in names))
     for row in found[:SHOWN_ROWS]:
-        shown.add_row(*("" if value is None else str(value) for value in row))
-    Console(highlight=False).print(shown)
+        shown.add_row(*("" if value is None else escaped(str(value)) for value in row))
+    console(sys.stdout).print(shown)
     if len(found) > SHOWN_ROWS:
-        Console(stderr=True).print(f"The first {SHOWN_ROWS:,} rows; --csv prints all.")
+        messages().print(f"The first {SHOWN_ROWS:,} rows; --csv prints all.")

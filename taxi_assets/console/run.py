@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
 from taxi_assets import progress
 from taxi_assets.console.backfill import run_side_by_side
 from taxi_assets.console.loaded import Wanted, already_loaded, entries
-from taxi_assets.console.screen import Bars, Lines, messages, table
+from taxi_assets.console.screen import Bars, Lines, escaped, messages, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipelines import Pipeline, pipeline_of
 from taxi_assets.stores.load_log import LoadEntry
@@ -25,7 +26,7 @@ def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -
     began = time.monotonic()
     pipeline = pipeline_of(service)
     stores = _stores(pipeline, only)
-    wanted = Wanted(pipeline, stores, _published_by_now(parse_months(months)))
+    wanted = Wanted(pipeline, stores, _available(pipeline, parse_months(months)))
     done = {} if force else already_loaded(wanted)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
@@ -34,7 +35,9 @@ def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -
         failed = 0 if run_here(pipeline, left[0], stores, force=force) else 1
     else:
         failed = run_side_by_side(pipeline, left, stores, force=force) if left else 0
-    show_entries(entries(wanted), f"{service}: {time.monotonic() - began:.1f} s")
+    show_entries(entries(wanted))
+    summary = f"{len(left) - failed} loaded, {len(done)} loaded already, {failed} failed"
+    messages().print(f"\n{service}: {summary}, in {time.monotonic() - began:.1f} s")
     return 1 if failed else 0
 
 
@@ -49,10 +52,17 @@ def _stores(pipeline: Pipeline, only: Sequence[str]) -> list[str]:
     return [name for name in pipeline.stores if not names or name in names]
 
 
-def _published_by_now(months: list[date]) -> list[date]:
+def _available(pipeline: Pipeline, months: list[date]) -> list[date]:
+    if months[0] < pipeline.start:
+        raise TaxiError(
+            f"{pipeline.service} {month_name(months[0])} is before the pipeline's first month.",
+            expected=f"{month_name(pipeline.start)} or later",
+            intact="nothing was started",
+            next_step="choose a later month",
+        )
     if next_month(months[-1]) > date.today():
         raise TaxiError(
-            f"{month_name(months[-1])} is not published yet: the month is not over.",
+            f"{pipeline.service} {month_name(months[-1])} is not published yet: the month is not over.",
             expected="a month that is over; the TLC publishes it about two months after its end",
             intact="nothing was started",
             next_step="choose an earlier month",
@@ -70,33 +80,35 @@ def run_here(pipeline: Pipeline, month: date, stores: Sequence[str], *, force: b
     config = {"ops": {f"{pipeline.service}__raw_taxi": {"config": {"force": force}}}}
     done = run_job(pipeline.job, month_name(month), pipeline.service, assets, config)
     for warning in done.warnings:
-        messages().print(f"[yellow]Check not passed:[/] {warning}", soft_wrap=True)
+        messages().print(f"[yellow]Check not passed:[/] {escaped(warning)}", soft_wrap=True)
     if done.error:
-        messages().print(f"[bold red]{name} failed.[/] {_plain(done.error)}", soft_wrap=True)
+        messages().print(f"[bold red]{name} failed.[/] {escaped(done.error)}", soft_wrap=True)
     messages().print(f"Run {done.run_id}: see it with `taxi dev`.", soft_wrap=True)
     return done.error is None
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
-def show_entries(loads: Sequence[LoadEntry], title: str) -> None:
-    """Prints what the load log says of the months."""
+def show_entries(loads: Sequence[LoadEntry]) -> None:
+    """Prints what the load log says of the months: the counts, then why rows were rejected."""
     if not loads:
         return
-    headings = ("month", "store", "read", "kept", "rejected", "of them", "where")
-    shown = table(*headings, title=title, right=("read", "kept", "rejected"))
+    numbers = ("read", "kept", "rejected", "seconds")
+    shown = table("month", "store", *numbers, "where", right=numbers)
     for load in loads:
-        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in load.rejected.items() if count)
         made_up = " (made up)" if load.configuration.get("made_up") else ""
-        shown.add_row(
-            f"{month_name(load.source_month)}{made_up}",
-            load.store,
-            f"{load.rows_read:,}",
-            f"{load.rows_kept:,}",
-            f"{load.rows_rejected:,}",
-            reasons,
-            load.place,
-        )
+        counts = [f"{count:,}" for count in (load.rows_read, load.rows_kept, load.rows_rejected)]
+        seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
+        shown.add_row(f"{month_name(load.source_month)}{made_up}", load.store, *counts, seconds, load.place)
+    messages().print(shown)
+    _show_reasons(loads)
+
+
+def _show_reasons(loads: Sequence[LoadEntry]) -> None:
+    by_month = {load.source_month: load.rejected for load in loads}
+    reasons: Counter[str] = Counter()
+    for rejected in by_month.values():
+        reasons.update(rejected)
+    shown = table("rejected because", "rows", right=("rows",))
+    for reason, rows in reasons.most_common():
+        shown.add_row(escaped(reason), f"{rows:,}")
+    messages().print()
     messages().print(shown)

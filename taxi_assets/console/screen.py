@@ -7,8 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -24,27 +26,36 @@ from rich.table import Table
 from taxi_assets.errors import TaxiError
 from taxi_assets.progress import Report
 
+PIPE_WIDTH = 1000
+"""Columns where there is no terminal: nothing is wrapped there."""
+
+
+def console(file: TextIO) -> Console:
+    """Prints to a terminal in its width, and elsewhere in one line what is one line."""
+    return Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
+
 
 @cache
 def messages() -> Console:
     """Where people are told things: the standard error, also while Dagster captures it into the logs of a run."""
-    return Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1), highlight=False)
+    return console(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
 
 
 def show_error(error: TaxiError) -> None:
     """The error in full, without a stack trace."""
-    messages().print(f"[bold red]Error:[/] {_escaped(error.summary)}", soft_wrap=True)
+    messages().print(f"[bold red]Error:[/] {escaped(error.summary)}", soft_wrap=True)
     for name, text in error.details.items():
-        messages().print(f"  [bold]{name + ':':<10}[/]{_escaped(text)}", soft_wrap=True)
+        messages().print(f"  [bold]{name + ':':<10}[/]{escaped(text)}", soft_wrap=True)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def escaped(text: str) -> str:
+    """The text as it is, whatever in it looks like rich's markup."""
+    return escape(text)
 
 
-def table(*headings: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     """An empty table with these headings; those in `right` stand to the right, as numbers do."""
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    made = Table(header_style="bold", box=None, pad_edge=False)
     for heading in headings:
         made.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
     return made

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from taxi_assets.console.database import reader
 from taxi_assets.console.screen import messages, table
 from taxi_assets.pipelines import pipeline_of
 from taxi_assets.stores.postgres_verify import Verified, verify_months
 from taxi_assets.trips.months import month_name, parse_months
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def verify_loads(service: str | None, months: str | None) -> int:
@@ -22,6 +27,7 @@ def verify_loads(service: str | None, months: str | None) -> int:
         found = verify_months(connection, service, wanted)
     differing = [month for month in found if not month.agrees]
     if differing:
+        messages().print("[bold red]What differs:[/]")
         messages().print(_table(differing))
     agreeing = len(found) - len(differing)
     messages().print(f"{agreeing} of {len(found)} loaded months agree with their load log, in rows and cents.")
@@ -30,9 +36,9 @@ def verify_loads(service: str | None, months: str | None) -> int:
     return 1 if differing else 0
 
 
-def _table(differing: list[Verified]) -> object:
+def _table(differing: list[Verified]) -> Table:
     numbers = ("rows logged", "rows found", "cents logged", "cents found")
-    shown = table("store", "month", "where", *numbers, "next", title="What differs", right=numbers)
+    shown = table("store", "month", "where", *numbers, "next", right=numbers)
     for month in differing:
         entry = month.entry
         name = month_name(entry.source_month)

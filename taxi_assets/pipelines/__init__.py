@@ -6,6 +6,7 @@ The command line reads the same files here, without Dagster, so that a mistyped 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,58 @@ class Pipeline:
     stores: dict[str, str]
     attributes: dict[str, Any]
 
+    @property
+    def start(self) -> date:
+        """The first month."""
+        from taxi_assets.trips.columns import FIRST_MONTH
+        from taxi_assets.trips.months import parse_month
+
+        return parse_month(self.attributes["start"]) if "start" in self.attributes else FIRST_MONTH
+
+    def cleaning_version(self) -> str:
+        """The version of the cleaning that the YAML file asks for: see `trips.version`."""
+        from taxi_assets.trips.columns import SERVICES
+        from taxi_assets.trips.reject import Rule
+        from taxi_assets.trips.version import cleaning_version
+
+        return cleaning_version(SERVICES[self.service], [Rule(**rule) for rule in self.attributes["reject"]])
+
+
+FOLDER = Path(__file__).parent
+_INTACT = "nothing was started"
 
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
 """The stores in the order in which a month reaches them, each with the asset that stands for it."""
 
 
-def pipelines() -> dict[str, Pipeline]:
-    """The pipelines of this project, by the name of their service."""
+def pipelines(folder: Path = FOLDER) -> dict[str, Pipeline]:
+    """The pipelines of this project, by the name of their service.
+
+    Raises:
+        TaxiError: A file is no YAML, or lacks what every pipeline has.
+    """
     found = {}
-    for path in sorted(Path(__file__).parent.glob("*/defs.yaml")):
-        attributes = yaml.safe_load(path.read_text())["attributes"]
+    for path in sorted(folder.glob("*/defs.yaml")):
+        attributes = _attributes(path)
         if service := attributes.get("service"):
             stores = {store: asset for store, asset in STORE_ASSETS.items() if store in attributes}
             found[service] = Pipeline(service, attributes["job"], stores, attributes)
     return found
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    try:
+        attributes = (yaml.safe_load(path.read_text()) or {}).get("attributes") or {}
+    except yaml.YAMLError as error:
+        raise TaxiError("A pipeline's file is no YAML.", found=str(error), where=str(path), intact=_INTACT) from None
+    if missing := [name for name in ("job", "reject") if "service" in attributes and name not in attributes]:
+        raise TaxiError(
+            f"A pipeline's file lacks {' and '.join(missing)}.",
+            expected="attributes like those of taxi_assets/pipelines/yellow/defs.yaml",
+            where=str(path),
+            intact=_INTACT,
+        )
+    return attributes
 
 
 def pipeline_of(service: str) -> Pipeline:
@@ -57,7 +96,7 @@ def pipeline_of(service: str) -> Pipeline:
         raise TaxiError(
             f"There is no pipeline for the service {service!r}.",
             expected=f"one of: {', '.join(known)}",
-            intact="nothing was started",
+            intact=_INTACT,
             next_step="correct the name, or add a folder with a defs.yaml to taxi_assets/pipelines",
         )
     return known[service]
