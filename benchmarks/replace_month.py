@@ -13,9 +13,10 @@ Columns: seconds until the new month is committed; the longest that a reader wai
 readers alone and once with the long one; megabytes on disk afterwards. A wait above the limit of 5 seconds is a failure
 of that way: it would have gone on until the long reader ends.
 
-Measured on two shared cores, 1,369,765 rows: delete 3.3 – 3.4 s with readers waiting 107 ms at most (for a core, not for
-a lock), beside the long reader too; detach 2.8 – 2.9 s and 210 ms, but beside the long reader it and every reader behind
-it stand still; truncate 2.6 – 2.8 s, all of which readers wait. Delete costs twice the disk, once: the next load uses the space again.
+Measured on two shared cores, 1,369,765 rows: delete 3.3 – 3.4 s with readers waiting 107 ms at most (for a core, not
+for a lock), beside the long reader too; detach 2.8 – 2.9 s and 210 ms, but beside the long reader it and every reader
+behind it stand still; truncate 2.6 – 2.8 s, all of which readers wait. Delete costs twice the disk, once: the next
+load uses the space again.
 """
 
 from __future__ import annotations
