@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -58,6 +58,30 @@ class Settings(BaseModel):
     bigquery_dataset: str | None = Field(None, description="overrides the dataset of every pipeline (for trials)")
     storage_emulator_host: str | None = Field(None, description="a Cloud Storage emulator's address")
     bigquery_emulator_host: str | None = Field(None, description="a BigQuery emulator's address")
+
+    taxi_ui_url: str = Field("http://127.0.0.1:3000", description="where people reach the UI: what alerts link to")
+    taxi_alert_slack_url: SecretStr | None = Field(None, description="Slack's incoming webhook for alerts; unset: off")
+    taxi_alert_webhook_url: SecretStr | None = Field(None, description="gets alerts as JSON; unset: off")
+    taxi_alert_teams: str = Field(
+        "",
+        pattern=r"^(\s*[^=,\s]+\s*=\s*[^=,@\s]+@[^=,@\s]+\s*(,|$))*$",
+        description="the addresses of owners that are teams: `data-platform=a@example.org,data-platform=b@example.org`",
+    )
+    taxi_alert_gather_minutes: float = Field(
+        15, ge=0, description="alerts of the same cause are gathered for so long, then sent as one"
+    )
+    taxi_smtp_host: str | None = Field(None, description="mail server for alerts to owners; unset: no mail")
+    taxi_smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    taxi_smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
+    taxi_smtp_user: str | None = Field(None, description="who logs in there; unset: nobody does")
+    taxi_smtp_password: SecretStr | None = Field(None, description="the password of that user")
+    taxi_smtp_from: str = Field("taxi-assets@localhost", description="the sender of alerts")
+
+    taxi_webhook_token: SecretStr | None = Field(
+        None, description="what a caller of `taxi webhook` must show; unset: it does not start"
+    )
+    taxi_webhook_host: str = Field("127.0.0.1", description="where `taxi webhook` listens")
+    taxi_webhook_port: int = Field(3001, ge=1, le=65535, description="its port")
 
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -137,10 +161,14 @@ def _unusable(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     return TaxiError(
         f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
         expected=str(Settings.model_fields[field].description),
-        found="(not shown)" if "password" in field else repr(_without_credentials(str(first["input"]))),
+        found="(not shown)" if _is_secret(field) else repr(_without_credentials(str(first["input"]))),
         where=origins.get(field),
         next_step=f"correct {field.upper()} there, or unset it",
     )
+
+
+def _is_secret(field: str) -> bool:
+    return "SecretStr" in str(Settings.model_fields[field].annotation)
 
 
 @lru_cache(maxsize=1)
