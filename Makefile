@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test check requirements clean
+.PHONY: setup password run test check requirements clean
 
-setup: .venv/ready .env.local
+setup: .venv/ready password
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 14) or sys.exit("taxi_assets needs Python 3.11 to 3.14, and $(PYTHON) is %d.%d. Next: make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
@@ -14,9 +14,10 @@ setup: .venv/ready .env.local
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Compose's database password: random, made once, git-ignored.
-.env.local:
-	@umask 077; $(PYTHON) -c 'import secrets; print("# Credentials of this machine: git-ignored.\n# Used by docker-compose.yml only, until POSTGRES_HOST is set.\nCOMPOSE_POSTGRES_PASSWORD=" + secrets.token_urlsafe(24))' > $@
+# A random password for docker-compose.yml's database, where .env.local (git-ignored) has none. The embedded server asks
+# for no password.
+password:
+	@grep -qs '^POSTGRES_PASSWORD=' .env.local || (umask 077; $(PYTHON) -c 'import secrets; print("# The database of docker-compose.yml, or the one that POSTGRES_HOST names.\nPOSTGRES_PASSWORD=" + secrets.token_urlsafe(24))' >> .env.local)
 
 run: setup
 	$(BIN)/taxi run yellow --months 2021-01
