@@ -43,6 +43,12 @@ class Settings(BaseModel):
         5, ge=1, description="how often a source that fails is asked; the waits in between grow from 2 to 30 seconds"
     )
     taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
+    taxi_newest_months: int = Field(
+        3, ge=1, description="how many of the newest months schedules and sensors look after"
+    )
+    taxi_publication_seconds: int = Field(
+        900, ge=1, description="seconds from one look at what the source publishes to the next"
+    )
 
     postgres_host: str | None = Field(None, description="PostgreSQL server; unset: the embedded one")
     postgres_port: int = Field(5432, ge=1, le=65535, description="its port")
