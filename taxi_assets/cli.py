@@ -19,7 +19,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Service = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/pipelines", show_default=False)]
+Service = Annotated[
+    str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/pipelines", show_default=False)
+]
 Months = Annotated[str, typer.Option(help="a month, 2021-01, or a range, 2020-10:2020-12", show_default=False)]
 Csv = Annotated[bool, typer.Option("--csv", help="print CSV, for machines")]
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
@@ -101,13 +103,13 @@ def status() -> None:
 
 def main() -> None:
     """Runs the command; a user's mistake ends with a clear error and exit code 1, never with a stack trace."""
-    from taxi_assets.console.dagster_run import set_dagster_home
+    from taxi_assets.local.dagster_home import set_dagster_home
 
     # A process of seconds that loads a hundred thousand objects and keeps them: searching them for garbage, while it
     # loads and once more as it ends, takes a fifth of its time.
     gc.set_threshold(100_000, 50, 100)
-    set_dagster_home()
     try:
+        set_dagster_home()
         app()
     except TaxiError as error:
         from taxi_assets.console.screen import show_error

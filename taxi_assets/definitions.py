@@ -26,7 +26,7 @@ def defs() -> dg.Definitions:
     home = str(settings().taxi_home)
     postgres = PostgresResource.from_settings(settings())
     return dg.Definitions.merge(
-        # Not load_from_defs_folder: it imports every installed package that has components, Google's among them (1.2 s).
+        # Not load_from_defs_folder: that imports every installed package with components, Google's among them (1.2 s).
         dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(PIPELINES),
         dg.Definitions(
             resources={

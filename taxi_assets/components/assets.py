@@ -17,7 +17,6 @@ from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
-from taxi_assets.trips.version import cleaning_version
 
 if TYPE_CHECKING:
     from taxi_assets.components.pipeline import TaxiPipeline
@@ -46,15 +45,6 @@ def started_by(tags: Mapping[str, str]) -> str:
     return "a person in the UI"
 
 
-def _common(pipeline: "TaxiPipeline", *kinds: str) -> dict[str, Any]:
-    return {
-        "group_name": pipeline.service,
-        "owners": pipeline.owners,
-        "kinds": set(kinds),
-        "code_version": cleaning_version(pipeline.trips, pipeline.reject),
-    }
-
-
 def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     """The month's file as the TLC published it."""
 
@@ -63,7 +53,10 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
         partitions_def=pipeline.partitions,
         io_manager_key="raw_files",
-        **_common(pipeline, "file"),
+        group_name=pipeline.service,
+        owners=pipeline.owners,
+        kinds={"file"},
+        code_version=pipeline.version,
     )
     def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
         month = parse_month(context.partition_key)
@@ -91,7 +84,6 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
 def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     """The month's rows: those that are kept, and those that are rejected with the reason."""
     service = pipeline.trips
-    common = _common(pipeline, "parquet")
     rules = ", ".join(rule.reason for rule in pipeline.reject)
 
     def out(name: str, description: str, columns: Any) -> dg.AssetOut:
@@ -100,7 +92,10 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             description=description,
             io_manager_key="trip_tables",
             metadata={"dagster/column_schema": metadata.column_schema(columns)},
-            **common,
+            group_name=pipeline.service,
+            owners=pipeline.owners,
+            kinds={"parquet"},
+            code_version=pipeline.version,
         )
 
     @dg.multi_asset(
@@ -129,7 +124,7 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     folder=folder,
                     note={
                         "source": json.loads(raw_taxi.to_json()),
-                        "cleaning": cleaning_version(pipeline.trips, pipeline.reject),
+                        "cleaning": pipeline.version,
                     },
                     progress=lambda rows: report(rows, None),
                 )
@@ -161,7 +156,10 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
             "dagster/table_name": f"{target.schema_name}.{target.table}",
         },
-        **_common(pipeline, "postgres"),
+        group_name=pipeline.service,
+        owners=pipeline.owners,
+        kinds={"postgres"},
+        code_version=pipeline.version,
     )
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable

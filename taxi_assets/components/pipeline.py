@@ -12,6 +12,7 @@ from taxi_assets.components import assets, checks
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.reject import Rule, check_rules
+from taxi_assets.trips.version import cleaning_version
 
 
 class PostgresTarget(dg.Model, dg.Resolvable):
@@ -49,6 +50,11 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     def trips(self) -> Service:
         """What the registry says of the service."""
         return SERVICES[self.service]
+
+    @property
+    def version(self) -> str:
+        """Changes when a column or a rule does."""
+        return cleaning_version(self.trips, self.reject)
 
     @property
     def partitions(self) -> dg.PartitionsDefinition[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import socket
 import sys
 from collections.abc import Collection, Iterator
@@ -33,12 +32,6 @@ class Finished:
     run_id: str
     error: str | None
     warnings: list[str]
-
-
-def set_dagster_home() -> None:
-    """Lets Dagster find the project's `dagster.yaml` wherever `taxi` is called from."""
-    os.environ.setdefault("DAGSTER_HOME", str(PROJECT_ROOT))
-    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
 
 def _origins(job_name: str) -> tuple[Any, Any]:

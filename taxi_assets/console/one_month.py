@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from taxi_assets.console.dagster_run import set_dagster_home
 from taxi_assets.console.run import run_here
 from taxi_assets.console.screen import show_error
 from taxi_assets.errors import TaxiError
+from taxi_assets.local.dagster_home import set_dagster_home
 from taxi_assets.pipelines import pipeline_of
 from taxi_assets.trips.months import parse_month
 

@@ -6,8 +6,6 @@ machine can read it. So they take none: where the database is, and its password,
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -17,8 +15,8 @@ from dagster_postgres import DagsterPostgresStorage
 from psycopg import sql
 from sqlalchemy import URL
 
-from taxi_assets.local.service import private_folder
-from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets.local.dagster_home import dagster_folder
+from taxi_assets.settings import settings
 from taxi_assets.stores.postgres_address import PostgresAddress, connect, postgres_address
 
 SCHEMA = "dagster"
@@ -74,20 +72,6 @@ class TaxiComputeLogs(LocalComputeLogManager):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiComputeLogs:
         """The folder `dagster/storage` there."""
         return cls(base_dir=str(dagster_folder() / "storage"), inst_data=inst_data)
-
-
-def dagster_folder() -> Path:
-    """`{TAXI_HOME}/dagster`, made where it is missing."""
-    return private_folder(private_folder(settings().taxi_home) / "dagster")
-
-
-def dagster_home() -> Path:
-    """A folder that `DAGSTER_HOME` can name: `{TAXI_HOME}/dagster` with the project's `dagster.yaml` as it is now."""
-    folder = dagster_folder()
-    ours, theirs = PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml"
-    if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
-        shutil.copyfile(ours, theirs)
-    return folder
 
 
 def _url(address: PostgresAddress) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
-from taxi_assets.failures import as_failure
 from taxi_assets.errors import TaxiError
+from taxi_assets.failures import as_failure
 from taxi_assets.local.service import private_folder, write_private
 from taxi_assets.sources.record import RawFile, kept
 from taxi_assets.trips.table import TripTable

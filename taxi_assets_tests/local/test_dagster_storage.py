@@ -16,7 +16,7 @@ from dagster._serdes import serialize_value
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from taxi_assets.local import dagster_storage
+from taxi_assets.local import dagster_home, dagster_storage
 from taxi_assets.settings import PROJECT_ROOT, Settings
 from taxi_assets.stores.postgres_address import PostgresAddress, connect
 
@@ -63,8 +63,9 @@ def test_a_run_in_a_folder_with_the_file_stands_in_the_database_and_below_home(
 def instance_home(postgres: PostgresAddress, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for `DAGSTER_HOME`, with a password among the settings, which the embedded server does not ask for."""
     settings = Settings(taxi_home=home, postgres_password="hidden-word")  # type: ignore[arg-type]
-    monkeypatch.setattr(dagster_storage, "settings", lambda: settings)
-    return dagster_storage.dagster_home()
+    for module in (dagster_storage, dagster_home):
+        monkeypatch.setattr(module, "settings", lambda: settings)
+    return dagster_home.dagster_home()
 
 
 def test_what_dagster_hands_to_its_subprocesses_holds_no_address_and_no_password(instance_home: Path) -> None:
