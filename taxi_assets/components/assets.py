@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # For what may pass while a store is written. A source asks again by itself, and cleaning has nothing that passes.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+A_RUN_A_MONTH = dg.BackfillPolicy.multi_run(1)
+
 
 class Fetch(dg.Config):
     """How a month's file is fetched."""
@@ -41,7 +43,8 @@ def started_by(tags: Mapping[str, str]) -> str:
         ("user", "{} in the UI"),
     ):
         if tag in tags:
-            return what.format(tags[tag])
+            again = f", retry {tags['dagster/retry_number']}" if "dagster/retry_number" in tags else ""
+            return what.format(tags[tag]) + again
     return "a person in the UI"
 
 
@@ -53,6 +56,8 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
         partitions_def=pipeline.partitions,
         io_manager_key="raw_files",
+        backfill_policy=A_RUN_A_MONTH,
+        pool="source",
         group_name=pipeline.service,
         owners=pipeline.owners,
         kinds={"file"},
@@ -108,6 +113,7 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             ),
         },
         partitions_def=pipeline.partitions,
+        backfill_policy=A_RUN_A_MONTH,
     )
     def clean(
         context: dg.AssetExecutionContext, raw_taxi: RawFile, trip_source: TripSourceResource
@@ -151,6 +157,8 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         },
         partitions_def=pipeline.partitions,
         io_manager_key="postgres_tables",
+        backfill_policy=A_RUN_A_MONTH,
+        pool="postgres",
         retry_policy=RETRIES,
         metadata={
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),

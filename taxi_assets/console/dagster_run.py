@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import socket
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
+from taxi_assets.automation.processes import PROCESS_TAG, this_process
 from taxi_assets.errors import PassingError, TaxiError
 from taxi_assets.settings import PROJECT_ROOT
 
@@ -70,12 +68,15 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
     from dagster._core.execution.api import execute_run
     from dagster._utils.hosted_user_process import recon_job_from_origin
 
+    from taxi_assets.automation.launcher import fail_dead_runs
+
     local, remote = _origins(job_name)
     job = recon_job_from_origin(local)
     with _clear_definition_errors():
         definition = job.get_definition()
     keys = frozenset(dg.AssetKey([service, name]) for name in assets)
     with _clear_database_errors(), dg.DagsterInstance.get() as instance:
+        fail_dead_runs(instance)
         run = instance.create_run_for_job(
             job_def=definition,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -125,11 +126,7 @@ def _clear_database_errors() -> Iterator[None]:
 
 def _started_by() -> dict[str, str]:
     """Tags that say who runs it, and in which process, so that a run whose process died can be told from a slow one."""
-    me = psutil.Process()
-    return {
-        "taxi/started_by": f"taxi run by {getpass.getuser()}",
-        "taxi/process": f"{socket.gethostname()} {me.pid} {me.create_time()}",
-    }
+    return {"taxi/started_by": f"taxi run by {getpass.getuser()}", PROCESS_TAG: this_process()}
 
 
 def _first_error(result: Any) -> str:
