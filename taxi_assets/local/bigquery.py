@@ -1,0 +1,132 @@
+"""The embedded BigQuery: `bqemulator` on DuckDB, from its wheel, on loopback, its tables below `{home}/bigquery`.
+
+`BIGQUERY` says how it is started; `python -m taxi_assets.local.bigquery FOLDER OBJECTS PORT` is its process. It sends
+nothing anywhere: its only downloads are DuckDB's extensions, and these come from a wheel or are switched off. The
+emulator's gaps that can be closed from outside are closed in `_mend`, each with its reason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from taxi_assets.local.cloud_storage import objects_folder, says_ok
+from taxi_assets.local.service import LocalServer, private_folder
+
+PROJECT = "taxi-local"
+"""The project of the embedded BigQuery."""
+
+
+BIGQUERY = LocalServer(
+    name="bigquery",
+    command=lambda home, port: [
+        sys.executable, "-m", "taxi_assets.local.bigquery",
+        str(private_folder(home / "bigquery")), str(objects_folder(home)), str(port),
+    ],
+    answers=lambda url: says_ok(f"{url}/bigquery/v2/projects/{PROJECT}/datasets"),
+    # DuckDB keeps extensions below HOME: not in the user's.
+    environment=lambda home, port: {"HOME": str(home / "bigquery")},
+)  # fmt: skip
+
+
+def _mend() -> None:
+    """Closes gaps of the emulator (version 1.1.2). Each part can go when the emulator does it itself."""
+    from bqemulator import server
+    from bqemulator.api.routes import upload
+    from bqemulator.domain.events import TableDataChanged
+    from bqemulator.versioning.snapshots import SnapshotManager
+    from duckdb_extensions import import_extension
+
+    # Its engine refuses to start without DuckDB's spatial extension, which it would download.
+    import_extension("spatial")
+
+    # The official client sends small uploads (data frames) with the media type */*; BigQuery takes it.
+    permitted = (*upload._PERMITTED_MEDIA_CONTENT_TYPES, "*/*")
+    _replace(upload, _PERMITTED_MEDIA_CONTENT_TYPES=permitted)
+
+    # After each load or statement it copies the whole table, for time travel, and keeps the copy for days.
+    def no_copy(self: Any, project: str, dataset: str, table: str) -> None:
+        self._events.publish(TableDataChanged(project, dataset, table))
+
+    _replace(SnapshotManager, record_change=no_copy)
+    _mend_transactions()
+
+    # It opens a second port for the Storage API, which nothing here uses.
+    _replace(server, build_grpc_server=lambda context: (_NoServer(), 0))
+
+
+def _mend_transactions() -> None:
+    """Gives it DuckDB's transactions; a script runs without a break on its one connection.
+
+    It plays transactions with copies of whole tables: slow, and a month is gone if it dies between DELETE and INSERT.
+    """
+    from bqemulator.scripting.interpreter import ScriptInterpreter
+
+    async def control(self: Any, statement: str) -> None:
+        self._ctx.engine.execute({"BEGIN": "BEGIN TRANSACTION"}.get(statement, statement))
+        self._active_txn = {} if statement == "BEGIN" else None
+
+    async def commit(self: Any) -> None:
+        await control(self, "COMMIT")
+
+    async def roll_back(self: Any) -> None:
+        await control(self, "ROLLBACK")
+
+    async def no_copies(self: Any, sql: str) -> None:
+        return
+
+    _replace(
+        ScriptInterpreter,
+        _handle_txn_statement=control,
+        _drop_txn_snapshots=commit,
+        _restore_txn_snapshots=roll_back,
+        _snapshot_dml_targets=no_copies,
+    )
+
+
+class _NoServer:
+    async def start(self) -> None:
+        """Starts nothing."""
+
+    async def stop(self, grace: float) -> None:
+        """Stops nothing."""
+
+
+def _replace(owner: Any, **parts: Any) -> None:
+    for name, part in parts.items():
+        if not hasattr(owner, name):
+            raise AttributeError(f"this version of the emulator has no {name}")
+        setattr(owner, name, part)
+
+
+def serve(folder: Path, objects: Path, port: int) -> None:
+    """Runs the emulator in this process until it is ended."""
+    from bqemulator.config import LogLevel, PersistenceMode, Settings
+    from bqemulator.server import run_forever
+
+    os.umask(0o077)
+    _mend()
+    run_forever(
+        Settings(
+            rest_host="127.0.0.1",
+            rest_port=port,
+            persistence_mode=PersistenceMode.PERSISTENT,
+            data_dir=folder,
+            upload_staging_dir=folder / "uploads",
+            gcs_local_root=objects,
+            default_project_id=PROJECT,
+            time_travel_retention_days=0,
+            enable_format_extensions=False,
+            metrics_enabled=False,
+            tracing_enabled=False,
+            otlp_endpoint=None,
+            admin_enabled=False,
+            log_level=LogLevel.WARNING,
+        )
+    )
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
