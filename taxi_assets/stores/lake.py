@@ -1,0 +1,271 @@
+"""The lake: a cleaned month as Parquet in a bucket, and the log of what stands there.
+
+    {service}/{service}_{month}.parquet                        shape `month`: one object a month
+    {service}/{date column}={day}/{service}_{month}-{hash}.parquet   shape `date`: Hive's folders
+    rejected/{service}/{month}.parquet                         the rows left out, with the reason
+    _loads/{service}/{month}.json                              the log: which objects are the month
+
+A load is done at the moment when its log object takes the place of the old one: before, objects are only added; after,
+those that the log does not name are removed. So whoever reads the objects that the log names sees the old month or the
+new one, and a killed load leaves objects that the next one sweeps. Cloud Storage has no such moment for several
+objects: who lists a service's day folders, instead of reading the log, sees old and new days side by side for the
+second between. In the shape `month` the one object is replaced at once, for every reader.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taxi_assets.errors import PassingError, TaxiError
+from taxi_assets.stores.google import GoogleCloud
+from taxi_assets.stores.google_errors import clear_errors
+from taxi_assets.stores.lake_files import LakeFile, Shape, month_files, rejected_name
+from taxi_assets.stores.lake_objects import LakeObject, month_objects, put, remove, retry, side_by_side
+from taxi_assets.stores.load_log import LoadEntry
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.months import month_name
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob, Bucket
+
+EARLIER_LOADS = 100
+"""How many earlier loads of a month its log remembers."""
+
+
+@dataclass(frozen=True)
+class LakeLoad:
+    """A month in the lake, as its log says.
+
+    Attributes:
+        entry: From which file, how much, by whom, when.
+        bucket: The bucket.
+        shape: `month` or `date`.
+        objects: The objects with the kept rows.
+        rejected: The object with the rejected rows.
+        earlier: What the log said of earlier loads, the newest first: when, run, checksum of the file, rows.
+    """
+
+    entry: LoadEntry
+    bucket: str
+    shape: Shape
+    objects: tuple[LakeObject, ...]
+    rejected: LakeObject
+    earlier: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def month(self) -> str:
+        """`2021-01`."""
+        return month_name(self.entry.source_month)
+
+    @property
+    def size(self) -> int:
+        """The size of the kept rows' objects together."""
+        return sum(found.bytes for found in self.objects)
+
+    @property
+    def uris(self) -> list[str]:
+        """The addresses of the objects with the kept rows."""
+        return [f"gs://{self.bucket}/{found.name}" for found in self.objects]
+
+    def to_json(self) -> str:
+        """The text of the log object."""
+        return json.dumps(asdict(self), default=str, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LakeLoad:
+        """Reads that text."""
+        found = json.loads(text)
+        entry = found["entry"]
+        entry["source_month"] = date.fromisoformat(entry["source_month"])
+        entry["loaded_at"] = datetime.fromisoformat(entry["loaded_at"])
+        return cls(
+            entry=LoadEntry(**entry),
+            bucket=found["bucket"],
+            shape=found["shape"],
+            objects=tuple(LakeObject(**item) for item in found["objects"]),
+            rejected=LakeObject(**found["rejected"]),
+            earlier=tuple(found["earlier"]),
+        )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a load into the lake did: the month as it stands there now, and how many objects were sent and removed."""
+
+    load: LakeLoad
+    sent: int
+    removed: int
+    seconds: float
+
+
+def place(cloud: GoogleCloud, service: str, month: date, shape: Shape) -> str:
+    """Where a month stands in the lake, for people."""
+    return f"gs://{cloud.bucket}/{service}/{f'{service}_{month_name(month)}.parquet' if shape == 'month' else ''}"
+
+
+def store_month(
+    cloud: GoogleCloud, month: MonthOfTrips, shape: Shape, folder: Path, progress: Callable[[int], None] | None = None
+) -> Stored:
+    """Replaces a month in the lake.
+
+    Args:
+        cloud: Where the bucket is.
+        month: The cleaned month; its schema and table are not used.
+        shape: One object a month, or a folder a day.
+        folder: An empty folder for files on their way.
+        progress: Told the rows sent so far.
+
+    Raises:
+        PassingError: The service was lost, or another load of this month took place at the same time.
+        TaxiError: The bucket is missing or refuses; the old month is still what the log names then.
+    """
+    began = time.monotonic()
+    service, name, patience = month.service.name, month_name(month.month), cloud.patience
+    entry = month.entry("lake", place(cloud, service, month.month, shape))
+    files = month_files(month, shape, folder)
+    rejected = LakeFile(rejected_name(service, name), month.rejected.path, month.rejected.rows)
+    with clear_errors(f"Storing {month} in the lake", f"gs://{cloud.bucket}"):
+        bucket = cloud.storage().bucket(cloud.bucket)
+        before, generation = _read_log(bucket, service, name, patience)
+        there = month_objects(bucket, service, name, patience)
+        done = _put_all(bucket, [*files, rejected], there, patience, progress)
+        seconds = round(time.monotonic() - began, 3)
+        load = LakeLoad(
+            entry=replace(entry, seconds=seconds, loaded_at=datetime.now(UTC)),
+            bucket=cloud.bucket,
+            shape=shape,
+            objects=tuple(found for found, _ in done[:-1]),
+            rejected=done[-1][0],
+            earlier=_earlier(before),
+        )
+        bucket.blob(log_name(service, name)).upload_from_string(
+            load.to_json(),
+            content_type="application/json",
+            if_generation_match=generation,
+            checksum="crc32c",
+            retry=retry(patience),
+        )
+        named = {found.name for found in load.objects}
+        strays = [blob for blob in there.values() if blob.name not in named]
+        remove(strays, patience)
+        _verify_after(cloud, bucket, load)
+    return Stored(load, sum(sent for _, sent in done), len(strays), time.monotonic() - began)
+
+
+def _put_all(
+    bucket: Bucket,
+    files: list[LakeFile],
+    there: Mapping[str, Blob],
+    patience: float,
+    progress: Callable[[int], None] | None,
+) -> list[tuple[LakeObject, bool]]:
+    rows = 0
+
+    def one(file: LakeFile) -> tuple[LakeObject, bool]:
+        nonlocal rows
+        found = there.get(file.name) or bucket.get_blob(file.name, retry=retry(patience))
+        done = put(bucket, file, found, patience)
+        rows += file.rows
+        if progress:
+            progress(rows)
+        return done
+
+    return side_by_side(one, files)
+
+
+def _read_log(bucket: Bucket, service: str, month: str, patience: float) -> tuple[LakeLoad | None, int]:
+    """What the log says of a month, and its generation; None and 0 where there is none."""
+    blob = bucket.get_blob(log_name(service, month), retry=retry(patience))
+    if blob is None:
+        return None, 0
+    # The emulator's downloads do not say their generation, and the client forgets it then.
+    generation = int(blob.generation)
+    return LakeLoad.from_json(blob.download_as_bytes(retry=retry(patience))), generation
+
+
+def _earlier(before: LakeLoad | None) -> tuple[Mapping[str, Any], ...]:
+    if before is None:
+        return ()
+    entry = before.entry
+    short = {"loaded_at": str(entry.loaded_at), "run_id": entry.run_id, "sha256": entry.sha256, "rows": entry.rows_kept}
+    return (short, *before.earlier)[:EARLIER_LOADS]
+
+
+def _verify_after(cloud: GoogleCloud, bucket: Bucket, load: LakeLoad) -> None:
+    if wrong := _changed(bucket, load, cloud.patience):
+        raise PassingError(
+            f"Another program changed {load.entry.service} {load.month} in the lake while it was stored.",
+            expected="the objects as they were sent",
+            found="; ".join(wrong[:5]),
+            where=f"gs://{load.bucket}",
+            next_step="try again",
+        )
+
+
+def log_name(service: str, month: str) -> str:
+    """The name of the log object of a month."""
+    return f"_loads/{service}/{month}.json"
+
+
+def lake_load(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
+    """What the log says of a month; None where it was never loaded."""
+    with clear_errors(f"Reading the lake's log of {service} {month_name(month)}", f"gs://{cloud.bucket}"):
+        bucket = cloud.storage().bucket(cloud.bucket)
+        found, _ = _read_log(bucket, service, month_name(month), cloud.patience)
+        if found is None and not bucket.exists(retry=retry(cloud.patience)):
+            raise _no_bucket(cloud)
+        return found
+
+
+def lake_loads(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
+    """What the log says of every month of a service, the oldest month first."""
+    with clear_errors(f"Reading the lake's log of {service}", f"gs://{cloud.bucket}"):
+        bucket = cloud.storage().bucket(cloud.bucket)
+        blobs = sorted(bucket.list_blobs(prefix=f"_loads/{service}/", retry=retry(cloud.patience)), key=str)
+        texts = side_by_side(lambda blob: blob.download_as_bytes(retry=retry(cloud.patience)), blobs)
+    return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
+
+
+def _no_bucket(cloud: GoogleCloud) -> TaxiError:
+    return TaxiError(
+        f"There is no bucket {cloud.bucket}.",
+        expected=f"the bucket that GCS_BUCKET names, at {cloud}",
+        found="404 from Cloud Storage",
+        intact="every store",
+        next_step=f"make it (gcloud storage buckets create gs://{cloud.bucket}), or correct GCS_BUCKET",
+    )
+
+
+def _changed(bucket: Bucket, load: LakeLoad, patience: float) -> list[str]:
+    there = month_objects(bucket, load.entry.service, load.month, patience)
+    wrong = []
+    for found in load.objects:
+        blob = there.get(found.name)
+        if not found.is_still(blob):
+            wrong.append(f"gs://{load.bucket}/{found.name} is {'gone' if blob is None else 'another version'}")
+    return wrong
+
+
+def verify_objects(cloud: GoogleCloud, load: LakeLoad) -> None:
+    """Makes sure that the objects of a month are the ones that were stored.
+
+    Raises:
+        TaxiError: One is gone or was overwritten; it is named.
+    """
+    with clear_errors(f"Looking at {load.entry.service} {load.month} in the lake", f"gs://{load.bucket}"):
+        wrong = _changed(cloud.storage().bucket(load.bucket), load, cloud.patience)
+    if wrong:
+        raise TaxiError(
+            f"Another program changed {load.entry.service} {load.month} in the lake after it was stored.",
+            expected="the objects that the lake's log names, in the versions that were stored",
+            found="; ".join(wrong[:5]) + (f"; {len(wrong) - 5} more" if len(wrong) > 5 else ""),
+            where=f"gs://{load.bucket}/{log_name(load.entry.service, load.month)}",
+            intact="PostgreSQL and BigQuery",
+            next_step=f"store the month again: taxi run {load.entry.service} --months {load.month} --only lake --force",
+        )

@@ -1,0 +1,145 @@
+"""The files of a month for the lake, made on disk: one a month, or one a day of pickup in Hive's folders.
+
+Their names carry the source month: a stray pickup lands in its own day's folder without touching another month's file.
+A day's file is named by its content besides, so that a new load never overwrites the files of an old one, and a day
+that has not changed is not sent again. A month's single file has one name for ever, and is replaced at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow.parquet as pq
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.cents import AMOUNT, cents
+from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, Service
+from taxi_assets.trips.months import month_name
+from taxi_assets.trips.table import TripTable
+
+Shape = Literal["month", "date"]
+
+DAY_GROUP_ROWS = 16_384
+"""Rows of a day's row group: as many are held in memory for each day at most, whatever the month's size."""
+OPEN_FILES = 256
+"""Days written side by side; a month with more of them gets a second file for some."""
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """A file on its way to the lake.
+
+    Attributes:
+        name: The object's name.
+        path: The file on disk.
+        rows: Its rows.
+    """
+
+    name: str
+    path: Path
+    rows: int
+
+
+def date_column(service: Service) -> Column:
+    """The column with the day of pickup, by which the service's files can be parted.
+
+    Raises:
+        TaxiError: The service has none.
+    """
+    for column in service.columns:
+        if column.type is ColumnType.DATE and column.name != SOURCE_MONTH.name:
+            return column
+    raise TaxiError(
+        f"The lake's files of {service.name} cannot be parted by day.",
+        expected="a column with the day of pickup in the registry",
+        found=f"none among the columns of {service.name}",
+        next_step="declare one in trips/columns.py, or choose the shape `month` in the pipeline's YAML",
+    )
+
+
+def rejected_name(service: str, month: str) -> str:
+    """The name of the object with the rejected rows."""
+    return f"rejected/{service}/{month}.parquet"
+
+
+def month_files(month: MonthOfTrips, shape: Shape, folder: Path) -> list[LakeFile]:
+    """The files with the kept rows.
+
+    Args:
+        month: The cleaned month.
+        shape: `month`, the cleaned file as it is; `date`, a file for each day of pickup.
+        folder: An empty folder for the files that are made.
+
+    Raises:
+        TaxiError: The cleaned file has other columns than the registry, or what was written is not what was cleaned.
+    """
+    service, name = month.service, month_name(month.month)
+    if not month.kept.schema.equals(service.schema):
+        raise TaxiError(
+            f"The cleaned rows of {month} have other columns than the registry.",
+            expected=", ".join(f"{field.name} {field.type}" for field in service.schema),
+            found=", ".join(f"{field.name} {field.type}" for field in month.kept.schema),
+            where=str(month.kept.path),
+            intact="every store",
+            next_step="clean the month again",
+        )
+    if shape == "month":
+        files = [LakeFile(f"{service.name}/{service.name}_{name}.parquet", month.kept.path, month.kept.rows)]
+    else:
+        files = _day_files(month, folder)
+    _verify(month, files)
+    return files
+
+
+def _day_files(month: MonthOfTrips, folder: Path) -> list[LakeFile]:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    day = date_column(month.service)
+    form = ds.ParquetFileFormat()
+    ds.write_dataset(
+        month.kept.reader(),
+        folder,
+        format=form,
+        file_options=form.make_write_options(compression="zstd", compression_level=1),
+        partitioning=ds.partitioning(pa.schema([(day.name, day.type.arrow)]), flavor="hive"),
+        basename_template="{i}.parquet",
+        use_threads=False,
+        min_rows_per_group=DAY_GROUP_ROWS,
+        max_rows_per_group=DAY_GROUP_ROWS,
+        max_open_files=OPEN_FILES,
+        max_partitions=100_000,
+    )
+    return [_day_file(month, path, path.parent.name) for path in sorted(folder.glob("*/*.parquet"))]
+
+
+def _day_file(month: MonthOfTrips, path: Path, day: str) -> LakeFile:
+    service = month.service.name
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    name = f"{service}/{day}/{service}_{month_name(month.month)}-{content}.parquet"
+    return LakeFile(name, path, int(pq.read_metadata(path).num_rows))
+
+
+def count(path: Path) -> tuple[int, int]:
+    """Rows and whole cents of `total_amount` in a Parquet file, read anew."""
+    table = TripTable(path)
+    return table.rows, sum(cents(batch) for batch in table.batches(columns=[AMOUNT]))
+
+
+def _verify(month: MonthOfTrips, files: list[LakeFile]) -> None:
+    entry = month.entry("lake", "")
+    counted = [count(file.path) for file in files]
+    found = sum(rows for rows, _ in counted), sum(whole for _, whole in counted)
+    if found != (entry.rows_kept, entry.cents):
+        raise TaxiError(
+            f"The lake's files of {month} do not hold what was cleaned.",
+            expected=f"{entry.rows_kept} rows, {entry.cents} cents",
+            found=f"{found[0]} rows, {found[1]} cents in {len(files)} files",
+            intact="every store",
+            next_step="clean the month again",
+        )
