@@ -8,6 +8,7 @@ import warnings
 
 import dagster as dg
 
+from taxi_assets.automation.alerts.sensor import alerts
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.files import RawFileIOManager, TripTableIOManager
@@ -36,6 +37,7 @@ def defs() -> dg.Definitions:
                 "trip_tables": TripTableIOManager(home=home),
                 "postgres_tables": PostgresIOManager(postgres=postgres),
             },
+            sensors=[alerts],
             executor=dg.in_process_executor,
         ),
     )

@@ -80,6 +80,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                 "last_modified": file.last_modified,
                 "layout": file.layout,
                 "made_up": file.sample,
+                "attempts": file.attempts,
             },
         )
 
