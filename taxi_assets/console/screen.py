@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 from functools import cache
 from typing import TextIO
 
@@ -98,21 +97,19 @@ class Lines:
 
     def __init__(self) -> None:
         self._begun: dict[str, float] = {}
-        self._done: dict[str, Callable[[], str]] = {}
+        self._done: dict[str, str] = {}
 
     def begin(self, task: str, unit: str) -> Report:
         """Remembers how far the task came."""
         self._begun[task] = time.monotonic()
-        amount = 0
 
         def report(done: int, total: int | None) -> None:
-            nonlocal amount
-            amount = done
+            self._done[task] = f"{done:,} {unit}"
 
-        self._done[task] = lambda: f"{amount:,} {unit}"
         return report
 
     def end(self, task: str) -> None:
-        """One line: the task, what was done, how long it took."""
+        """One line: the task, what was done, how long it took; none where there was nothing to do."""
         seconds = time.monotonic() - self._begun.pop(task)
-        messages().print(f"{task}: {self._done.pop(task)()} in {seconds:.1f} s", soft_wrap=True)
+        if done := self._done.pop(task, None):
+            messages().print(f"{task}: {done} in {seconds:.1f} s", soft_wrap=True)
