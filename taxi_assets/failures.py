@@ -9,6 +9,9 @@ import dagster as dg
 
 from taxi_assets.errors import TaxiError
 
+PASSING = "may_pass"
+"""The metadata of a failure that says whether trying again is worth it."""
+
 
 @contextmanager
 def as_failure() -> Iterator[None]:
@@ -20,4 +23,5 @@ def as_failure() -> Iterator[None]:
     try:
         yield
     except TaxiError as error:
-        raise dg.Failure(description=str(error), allow_retries=error.passing) from error
+        metadata = {PASSING: error.passing}
+        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=error.passing) from error

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from datetime import date
 
 from taxi_assets import progress
+from taxi_assets.automation.loaded import Wanted, already_loaded, entries
 from taxi_assets.console.backfill import run_side_by_side
-from taxi_assets.console.loaded import Wanted, already_loaded, entries
+from taxi_assets.console.database import reader
 from taxi_assets.console.screen import Bars, Lines, escaped, messages, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipelines import Pipeline, pipeline_of
+from taxi_assets.settings import settings
+from taxi_assets.sources.source import source_from_settings
 from taxi_assets.stores.load_log import LoadEntry
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
@@ -27,7 +30,7 @@ def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -
     pipeline = pipeline_of(service)
     stores = _stores(pipeline, only)
     wanted = Wanted(pipeline, stores, _available(pipeline, parse_months(months)))
-    done = {} if force else already_loaded(wanted)
+    done = [] if force else _done(wanted)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
     left = [month for month in wanted.months if month not in done]
@@ -35,10 +38,17 @@ def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -
         failed = 0 if run_here(pipeline, left[0], stores, force=force) else 1
     else:
         failed = run_side_by_side(pipeline, left, stores, force=force) if left else 0
-    show_entries(entries(wanted))
+    with reader() as connection:
+        show_entries(entries(connection, wanted))
     summary = f"{len(left) - failed} loaded, {len(done)} loaded already, {failed} failed"
     messages().print(f"\n{service}: {summary}, in {time.monotonic() - began:.1f} s")
     return 1 if failed else 0
+
+
+def _done(wanted: Wanted) -> list[date]:
+    source = source_from_settings(settings())
+    with reader() as connection:
+        return already_loaded(connection, source, wanted)
 
 
 def _stores(pipeline: Pipeline, only: Sequence[str]) -> list[str]:
@@ -91,6 +101,7 @@ def show_entries(loads: Sequence[LoadEntry]) -> None:
     """Prints what the load log says of the months: the counts, then why rows were rejected."""
     if not loads:
         return
+    messages().print("\nIn the stores:")
     numbers = ("read", "kept", "rejected", "seconds")
     shown = table("month", "store", *numbers, "where", right=numbers)
     for load in loads:

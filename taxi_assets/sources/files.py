@@ -34,7 +34,7 @@ class FileTransport:
             file.seek(offset)
             yield Answer(validators, found.st_size, offset, _chunks(file, address, validators))
 
-    def look(self, address: str) -> Answer:
+    def look(self, address: str, *, known: Validators | None = None) -> Answer:
         """As `Transport.look`."""
         with _opened(address) as file:
             found = os.fstat(file.fileno())

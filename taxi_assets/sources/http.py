@@ -64,14 +64,14 @@ class HttpTransport:
             offset = resume.offset if resume and response.status_code == 206 else 0
             yield _answer(response, offset, _chunks(response, address))
 
-    def look(self, address: str) -> Answer:
+    def look(self, address: str, *, known: Validators | None = None) -> Answer:
         """As `Transport.look`: by HEAD, and where the server refuses that, by asking for the first byte."""
         try:
-            response = self._ask("HEAD", address, {})
+            response = self._ask("HEAD", address, _only_if_newer(known) if known else {})
         except SourceError:
             response = self._ask("GET", address, {"Range": "bytes=0-0"})
         with response:
-            return _answer(response, 0, None)
+            return Answer(known, None, 0, None) if response.status_code == 304 and known else _answer(response, 0, None)
 
     def _ask(self, method: str, address: str, headers: Mapping[str, str]) -> requests.Response:
         # A proxy for the world is no way to a server on this machine.

@@ -111,6 +111,11 @@ class Published:
     last_modified: str | None
     bytes: int | None
 
+    @property
+    def validators(self) -> Validators:
+        """What the server recognises this version by."""
+        return Validators(self.etag, self.last_modified)
+
 
 @dataclass(frozen=True)
 class _Kept:

@@ -92,17 +92,28 @@ class TripSource:
                     f"The source has no {path}.", where=shown(address), intact=INTACT, next_step=_OTHER_SOURCE
                 ) from None
 
-    def probe(self, service: str, month: date) -> Published | None:
-        """What is published of a month, without fetching it; None where nothing is. Raises what `fetch` raises."""
+    def probe(self, service: str, month: date, *, known: Published | None = None) -> Published | None:
+        """What is published of a month, without fetching it; None where nothing is. Raises what `fetch` raises.
+
+        Args:
+            service: `yellow` or `green`.
+            month: Its first day.
+            known: What was loaded, or found the last time: a file of this source is looked for first, in the version
+                that is known (a conditional request). The other layout's appearance is no change.
+        """
+        addresses = [(layout, layout.address(self.url, service, month)) for layout in LAYOUTS]
+        addresses.sort(key=lambda found: known is None or shown(found[1]) != known.url)
         with self._transport() as transport:
-            for layout in LAYOUTS:
-                address = layout.address(self.url, service, month)
+            for layout, address in addresses:
+                here = known if known and known.url == shown(address) else None
+                version = here.validators if here else None
                 try:
-                    found, _ = patiently(self.patience, partial(transport.look, address))
+                    found, _ = patiently(self.patience, partial(transport.look, address, known=version))
                 except NotThere:
                     continue
-                version = found.validators
-                return Published(shown(address), layout.name, version.etag, version.last_modified, found.total)
+                size = here.bytes if here and found.total is None else found.total
+                now = found.validators
+                return Published(shown(address), layout.name, now.etag, now.last_modified, size)
         return None
 
     @contextmanager

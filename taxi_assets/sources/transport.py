@@ -56,5 +56,8 @@ class Transport(Protocol):
             SourceError: The source refuses.
         """
 
-    def look(self, address: str) -> Answer:
-        """Asks about a file, without its bytes. Raises what `open` raises."""
+    def look(self, address: str, *, known: Validators | None = None) -> Answer:
+        """Asks about a file, without its bytes; the answer is `known`, without a size, where that is newest.
+
+        Raises what `open` raises.
+        """
