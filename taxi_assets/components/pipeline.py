@@ -8,7 +8,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, field_validator
 
+from taxi_assets.automation.freshness import Freshness, freshness
+from taxi_assets.automation.publication import Publication, publication_sensor
+from taxi_assets.automation.schedules import Schedule, schedule
 from taxi_assets.components import assets, checks
+from taxi_assets.pipelines import STORE_ASSETS, Pipeline
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.reject import Rule, check_rules
@@ -35,6 +39,9 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects")
     postgres: PostgresTarget = Field(description="Where the trips stand in PostgreSQL")
     start: str = Field(month_name(FIRST_MONTH), description="The first month")
+    schedule: Schedule | None = Field(None, description="When months that are missing are looked for")
+    publication: Publication | None = Field(None, description="How publication by the source is watched")
+    freshness: Freshness | None = Field(None, description="How late a month may be")
     most_pickups_outside: float = Field(
         0.01, ge=0, le=1, description="Share of pickups outside the file's month from which a check warns"
     )
@@ -61,27 +68,38 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
         """The months of the files, from `start` to the last one that is over."""
         return dg.MonthlyPartitionsDefinition(start_date=self.start, fmt="%Y-%m", timezone="America/New_York")
 
+    @property
+    def plan(self) -> Pipeline:
+        """What schedules, sensors and the command line need to know of it."""
+        told = self.model_dump(by_alias=True, exclude_none=True)
+        stores = {store: asset for store, asset in STORE_ASSETS.items() if store in told}
+        return Pipeline(self.service, self.job, stores, told)
+
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets."""
         return dg.AssetKey([self.service, name])
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Assets, checks and the job.
+        """Assets, checks, the job, and what starts it.
 
         Raises:
             TaxiError: A rule cannot be held against the service's columns.
         """
         check_rules(self.reject, self.trips)
         chain = [assets.raw_taxi(self), assets.clean_taxi(self), assets.postgres_table(self)]
-        return dg.Definitions(
-            assets=chain,
-            asset_checks=[checks.clean_checks(self), checks.postgres_checks(self)],
-            jobs=[
-                dg.define_asset_job(
-                    self.job,
-                    selection=dg.AssetSelection.assets(*chain),
-                    partitions_def=self.partitions,
-                    description=f"{self.trips.title}: one month's file into every store.",
-                )
-            ],
+        held = [checks.clean_checks(self), checks.postgres_checks(self)]
+        job = dg.define_asset_job(
+            self.job,
+            # With the checks of the month alone: whether the newest month is late is no month's matter.
+            selection=dg.AssetSelection.assets(*chain).without_checks() | dg.AssetSelection.checks(*held),
+            partitions_def=self.partitions,
+            description=f"{self.trips.title}: one month's file into every store.",
         )
+        return dg.Definitions.merge(dg.Definitions(assets=chain, asset_checks=held, jobs=[job]), self._automation())
+
+    def _automation(self) -> dg.Definitions:
+        started = dg.Definitions(
+            schedules=[schedule(self.plan, self.schedule)] if self.schedule else [],
+            sensors=[publication_sensor(self.plan, self.publication)] if self.publication else [],
+        )
+        return dg.Definitions.merge(started, freshness(self.plan, self.freshness)) if self.freshness else started
