@@ -44,7 +44,7 @@ class AlertMaker:
         return Alert(
             kind="run_failed",
             severity="error",
-            what=f"{_names(assets) or run.job_name} failed{_for(ended.months)}{attempts}",
+            what=f"{(ended.failed_steps and _names(assets)) or _job(run, assets)} failed{_for(ended.months)}{attempts}",
             why=reason,
             intact=reason.details.get("Intact", _UNTOUCHED) + done,
             next_step=reason.details.get(
@@ -76,7 +76,7 @@ class AlertMaker:
         return Alert(
             kind="retry_needed",
             severity="warning",
-            what=f"{run.job_name} went well{_for(ended.months)}, but a retry was needed",
+            what=f"{_job(run, assets)} went well{_for(ended.months)}, but a retry was needed",
             why=Why(summary="; ".join(reasons)),
             intact="everything: the run went well in the end",
             next_step="nothing now; where it comes again, look for what fails",
@@ -129,6 +129,11 @@ class AlertMaker:
 
 def _names(assets: Iterable[dg.AssetKey]) -> str:
     return ", ".join(key.to_user_string() for key in assets)
+
+
+def _job(run: dg.DagsterRun, assets: Iterable[dg.AssetKey]) -> str:
+    """The job's name; what the UI materializes without a job of the project goes by the assets."""
+    return _names(assets) or run.job_name if run.job_name.startswith("__") else run.job_name
 
 
 def _for(months: tuple[str, ...]) -> str:

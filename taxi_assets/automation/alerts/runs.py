@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from taxi_assets.automation.alerts.alert import Why
-from taxi_assets.automation.alerts.why import why, why_step_failed
+from taxi_assets.automation.alerts.why import read_why, why, why_step_failed
 
 if TYPE_CHECKING:
     from dagster._core.events import DagsterEvent
@@ -88,9 +89,12 @@ class EndedRun:
         for reason in self.failed_steps.values():
             return reason
         for event in self._of(dg.DagsterEventType.RUN_FAILURE):
-            error = event.job_failure_data.error
-            return why(error) if error else Why(summary=event.message or "The run failed before its first step.")
-        return Why(summary="The run failed before its first step.")
+            # Whoever marks a run failed from outside says why in the message alone.
+            data = event.event_specific_data
+            if isinstance(data, JobFailureData) and data.error:
+                return why(data.error)
+            return read_why(event.message or "")
+        return read_why("")
 
     @property
     def tried_again(self) -> dict[str, list[Why]]:
