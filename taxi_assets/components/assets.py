@@ -8,6 +8,7 @@ import dagster as dg
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
+from taxi_assets.components.parameters import Clean, Fetch, configuration, destination
 from taxi_assets.failures import as_failure
 from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 A_RUN_A_MONTH = dg.BackfillPolicy.multi_run(1)
-
-
-class Fetch(dg.Config):
-    """How a month's file is fetched."""
-
-    force: bool = False
 
 
 def started_by(tags: Mapping[str, str]) -> str:
@@ -66,7 +61,8 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
         month = parse_month(context.partition_key)
         with as_failure(), progress.task(f"fetch {pipeline.service} {context.partition_key}", "bytes") as report:
-            file = trip_source.source().fetch(pipeline.service, month, force=config.force, progress=report)
+            source = trip_source.source(config.source)
+            file = source.fetch(pipeline.service, month, force=config.force, progress=report)
         if file.sample:
             context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
             context.log.warning("These trips are made up: they come from the sample source (TAXI_SOURCE_URL is unset).")
@@ -117,7 +113,7 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         backfill_policy=A_RUN_A_MONTH,
     )
     def clean(
-        context: dg.AssetExecutionContext, raw_taxi: RawFile, trip_source: TripSourceResource
+        context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile, trip_source: TripSourceResource
     ) -> Iterator[dg.Output[TripTable]]:
         name = f"{pipeline.service} {context.partition_key}"
         with work_folder(trip_source.home_folder, f"clean-{name.replace(' ', '-')}") as folder:
@@ -132,10 +128,12 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     note={
                         "source": json.loads(raw_taxi.to_json()),
                         "cleaning": pipeline.version,
+                        **({"limit": config.limit} if config.limit else {}),
                     },
+                    limit=config.limit,
                     progress=lambda rows: report(rows, None),
                 )
-            shown = {**metadata.summary_metadata(cleaning.summary), "made_up": raw_taxi.sample}
+            shown = {**metadata.summary_metadata(cleaning.summary), "made_up": raw_taxi.sample, "limit": config.limit}
             plot = metadata.trips_by_hour(cleaning.summary)
             preview = metadata.preview(cleaning.kept), metadata.preview(cleaning.rejected)
             yield dg.Output(cleaning.kept, "clean_taxi", metadata={**shown, "plot": plot, "preview": preview[0]})
@@ -179,11 +177,11 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             month=parse_month(context.partition_key),
             kept=clean_taxi,
             rejected=rejected_taxi,
-            schema=settings().postgres_schema or target.schema_name,
+            schema=destination(target.schema_name, settings().postgres_schema, clean_taxi),
             table=target.table,
             run_id=context.run.run_id,
             started_by=started_by(context.run.tags),
-            configuration={"made_up": True} if made_up else {},
+            configuration=configuration(clean_taxi, context.run.run_config),
         )
         return dg.Output(month, metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up})
 

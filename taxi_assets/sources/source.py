@@ -158,6 +158,27 @@ def source_from_settings(settings: Settings) -> TripSource:
     return TripSource(url, folder, patience=Patience(attempts=settings.taxi_source_attempts))
 
 
+def source_named(name: str, settings: Settings) -> TripSource:
+    """The source that a run names, in the place of TAXI_SOURCE_URL: `tlc`, `mirror`, `sample` or an address.
+
+    Raises:
+        TaxiError: It is none of these; it carries credentials, which the records of runs would show; or it is `sample`
+            and a real store is configured.
+    """
+    if name == "sample":
+        return _sample_source(settings)
+    url = SOURCES.get(name, name).rstrip("/")
+    if not url.startswith(("http://", "https://", "file://")) or shown(url) != url:
+        raise TaxiError(
+            "A run cannot take its file from that source.",
+            expected=f"{', '.join(SOURCES)}, sample, or an http, https or file address without credentials",
+            found=shown(name) if "://" in name else repr(name),
+            intact=INTACT,
+            next_step="name the source in one of these ways; an address with credentials belongs in TAXI_SOURCE_URL",
+        )
+    return source_from_settings(settings.model_copy(update={"taxi_source_url": url}))
+
+
 def _sample_source(settings: Settings) -> TripSource:
     _demand_embedded_stores(settings)
     from taxi_assets.local.source import sample_url

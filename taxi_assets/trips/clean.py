@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -46,6 +46,7 @@ def clean_file(
     rules: Sequence[Rule],
     folder: Path,
     note: Mapping[str, Any],
+    limit: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Cleaning:
     """Reads a month's file once and writes its rows to `kept.parquet` and `rejected.parquet`.
@@ -60,6 +61,7 @@ def clean_file(
         rules: Tried in order; the first that fits a row gives the reason.
         folder: Where to write; made where it is missing.
         note: What to note in both footers, in JSON's terms, besides the summary, which stands there as `summary`.
+        limit: Read only the first so many rows.
         progress: Told the rows read so far, batch by batch.
 
     Raises:
@@ -74,7 +76,7 @@ def clean_file(
         table_writer(folder / "kept.parquet", service.schema) as kept_rows,
         table_writer(folder / "rejected.parquet", service.rejected_schema) as rejected_rows,
     ):
-        for batch in reading.batches:
+        for batch in _first(reading.batches, limit):
             kept, rejected = _part(batch, rules, service.rejected_schema, tally.rows_read)
             tally.rows_read += batch.num_rows
             tally.keep(kept)
@@ -88,6 +90,16 @@ def clean_file(
         _reconcile(summary, kept_rows.rows, rejected_rows.rows, name)
         full_note = {**note, "summary": summary.to_json()}
         return Cleaning(kept_rows.finish(full_note), rejected_rows.finish(full_note), summary)
+
+
+def _first(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
+    left = limit
+    for batch in batches:
+        yield batch if left is None else batch.slice(0, left)
+        if left is not None:
+            left -= batch.num_rows
+            if left <= 0:
+                return
 
 
 def _part(

@@ -1,0 +1,62 @@
+"""What a run can be told, in the launchpad and on the command line; the month is the partition."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from taxi_assets.revision import revision
+from taxi_assets.trips.table import TripTable
+
+TRIAL = "trial"
+"""The schema, dataset or folder for the rows of a trial."""
+
+
+class Fetch(dg.Config):
+    """How a month's file is fetched."""
+
+    force: bool = Field(False, description="Fetch the file even though its newest version is on this machine.")
+    source: str | None = Field(
+        None,
+        description="Where this run's file comes from: `tlc`, `mirror`, `sample` (made-up trips, for embedded stores "
+        "only), or an http, https or file address without credentials. Without it: TAXI_SOURCE_URL.",
+    )
+
+
+class Clean(dg.Config):
+    """How a month is cleaned."""
+
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="For a trial: only the first so many rows of the file. They go to the schema, dataset or folder "
+        f"`{TRIAL}` (or to POSTGRES_SCHEMA and BIGQUERY_DATASET where set), never in the place of a full month.",
+    )
+
+
+def destination(configured: str, override: str | None, rows: TripTable) -> str:
+    """The schema or dataset in which a month's rows go.
+
+    Args:
+        configured: What the pipeline's YAML says.
+        override: What the setting says, where it is set; for trials.
+        rows: The cleaned rows; those of a trial say so in their note.
+    """
+    return override or (TRIAL if rows.note.get("limit") else configured)
+
+
+def configuration(rows: TripTable, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the log of loads keeps of how a load was told to run.
+
+    Args:
+        rows: The cleaned rows.
+        told: The run's configuration.
+    """
+    note = rows.note
+    kept = {
+        "made_up": note.get("source", {}).get("sample"),
+        "limit": note.get("limit"),
+        "ops": {name: op["config"] for name, op in told.get("ops", {}).items() if op.get("config")},
+    }
+    return {"code": revision(), **{name: value for name, value in kept.items() if value}}
