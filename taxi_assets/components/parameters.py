@@ -6,11 +6,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from taxi_assets.errors import TaxiError
 from taxi_assets.revision import revision
 from taxi_assets.trips.table import TripTable
 
 TRIAL = "trial"
-"""The schema, dataset or folder for the rows of a trial."""
+"""The schema for the rows of a trial."""
 
 
 class Fetch(dg.Config):
@@ -30,13 +31,13 @@ class Clean(dg.Config):
     limit: int | None = Field(
         None,
         ge=1,
-        description="For a trial: only the first so many rows of the file. They go to the schema, dataset or folder "
-        f"`{TRIAL}` (or to POSTGRES_SCHEMA and BIGQUERY_DATASET where set), never in the place of a full month.",
+        description=f"For a trial: only the first so many rows of the file. They go to the schema `{TRIAL}` of "
+        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month, and not to the lake.",
     )
 
 
 def destination(configured: str, override: str | None, rows: TripTable) -> str:
-    """The schema or dataset in which a month's rows go.
+    """The schema to which a month's rows go.
 
     Args:
         configured: What the pipeline's YAML says.
@@ -44,6 +45,21 @@ def destination(configured: str, override: str | None, rows: TripTable) -> str:
         rows: The cleaned rows; those of a trial say so in their note.
     """
     return override or (TRIAL if rows.note.get("limit") else configured)
+
+
+def refuse_trial(rows: TripTable, store: str) -> None:
+    """Keeps the rows of a trial out of a store that has no place for them.
+
+    Raises:
+        TaxiError: The rows are those of a trial.
+    """
+    if limit := rows.note.get("limit"):
+        raise TaxiError(
+            f"A trial of {limit:,} rows does not go to {store}.",
+            expected="a whole month",
+            intact="every month that was loaded before",
+            next_step="clean the month without a limit; or run the trial with: taxi run … --limit … --only postgres",
+        )
 
 
 def configuration(rows: TripTable, told: Mapping[str, Any]) -> dict[str, Any]:
