@@ -15,7 +15,6 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -64,32 +63,24 @@ class Bars:
     """Shows each task as a bar in the terminal."""
 
     def __init__(self) -> None:
-        self._progress = {
-            "bytes": self._columns(DownloadColumn()),
-            "rows": self._columns(MofNCompleteColumn()),
-        }
-        self._tasks: dict[str, tuple[Progress, TaskID]] = {}
-
-    @staticmethod
-    def _columns(amount: ProgressColumn) -> Progress:
-        return Progress(
-            TextColumn("{task.description:<24}"), BarColumn(), amount, TimeElapsedColumn(), console=messages()
-        )
+        self._bars: dict[str, tuple[Progress, TaskID]] = {}
 
     def begin(self, task: str, unit: str) -> Report:
         """A bar of its own for the task."""
-        bars = self._progress[unit]
-        bars.start()
-        number = bars.add_task(task, total=None)
-        self._tasks[task] = bars, number
-        return lambda done, total: bars.update(number, completed=done, total=total)
+        amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+        name = TextColumn("{task.description:<35}")
+        bar = Progress(name, BarColumn(20), amount, TimeElapsedColumn(), console=messages())
+        number = bar.add_task(task, total=None)
+        bar.start()
+        self._bars[task] = bar, number
+        return lambda done, total: bar.update(number, completed=done, total=total)
 
     def end(self, task: str) -> None:
         """Leaves the bar as it stands, full."""
-        bars, number = self._tasks.pop(task)
-        bars.update(number, total=bars.tasks[number].completed)
-        bars.stop()
-        bars.remove_task(number)
+        bar, number = self._bars.pop(task)
+        (shown,) = bar.tasks
+        bar.update(number, total=shown.completed or 1, visible=shown.completed > 0)
+        bar.stop()
 
 
 class Lines:
