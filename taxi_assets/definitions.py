@@ -12,6 +12,8 @@ from taxi_assets.automation.alerts.sensor import alerts
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.files import RawFileIOManager, TripTableIOManager
+from taxi_assets.stores.google import GoogleCloud
+from taxi_assets.stores.google_io import LakeIOManager, WarehouseIOManager
 from taxi_assets.stores.postgres import PostgresIOManager, PostgresResource
 
 # Checks of a partition and code references are in preview: known, pinned, and tested here.
@@ -26,6 +28,7 @@ def defs() -> dg.Definitions:
     """Every pipeline, with the resources of this environment."""
     home = str(settings().taxi_home)
     postgres = PostgresResource.from_settings(settings())
+    cloud = GoogleCloud.from_settings(settings())
     return dg.Definitions.merge(
         # Not load_from_defs_folder: that imports every installed package with components, Google's among them (1.2 s).
         dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(PIPELINES),
@@ -36,6 +39,9 @@ def defs() -> dg.Definitions:
                 "raw_files": RawFileIOManager(home=home),
                 "trip_tables": TripTableIOManager(home=home),
                 "postgres_tables": PostgresIOManager(postgres=postgres),
+                "cloud": cloud,
+                "lake_objects": LakeIOManager(cloud=cloud, postgres=postgres),
+                "bigquery_tables": WarehouseIOManager(cloud=cloud, postgres=postgres),
             },
             sensors=[alerts],
             executor=dg.in_process_executor,

@@ -59,9 +59,14 @@ class Settings(BaseModel):
     postgres_connect_timeout: int = Field(10, ge=1, description="seconds to wait for a connection")
 
     google_application_credentials: Path | None = Field(None, description="service-account key file")
+    google_service_acc_key_filepath: Path | None = Field(None, description="the same, by the name that Mage has for it")
     gcp_project: str | None = Field(None, description="Google Cloud project; unset: the emulators' `taxi-local`")
+    gcp_location: str | None = Field(None, description="where datasets are made, as `US`; unset: BigQuery's default")
     gcs_bucket: str | None = Field(None, description="bucket of the lake; unset: `taxi-lake` in the emulator")
     bigquery_dataset: str | None = Field(None, description="overrides the dataset of every pipeline (for trials)")
+    bigquery_max_bytes_billed: int = Field(
+        10_000_000_000, ge=1, description="bytes that one query of `taxi bq` may bill; more is refused"
+    )
     storage_emulator_host: str | None = Field(None, description="a Cloud Storage emulator's address")
     bigquery_emulator_host: str | None = Field(None, description="a BigQuery emulator's address")
 
@@ -105,6 +110,16 @@ class Settings(BaseModel):
         if not url.startswith(("http://", "https://", "file://")):
             raise ValueError("it is no http, https or file address, and none of the words " + ", ".join(SOURCES))
         return url
+
+    @property
+    def lake_bucket(self) -> str:
+        """The bucket of the lake."""
+        return self.gcs_bucket or "taxi-lake"
+
+    @property
+    def warehouse_project(self) -> str:
+        """The project of the tables in BigQuery, as the log of loads names it."""
+        return self.gcp_project or ("project-of-the-credentials" if self.gcs_bucket else "taxi-local")
 
     def origin(self, name: str) -> str:
         """Where the value of a field came from: `shell`, a file's name, or `default`."""

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from taxi_assets.pipelines import Pipeline
-from taxi_assets.settings import settings
+from taxi_assets.pipelines.places import place
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.source import TripSource
@@ -69,20 +69,17 @@ def _same(load: LoadEntry, now: Published) -> bool:
 def entries(connection: Connection, wanted: Wanted) -> list[LoadEntry]:
     """The newest load of each month in each store, oldest month first."""
     found = latest_loads(connection, service=wanted.pipeline.service, months=list(wanted.months))
-    places = {store: place(wanted.pipeline, store) for store in wanted.stores}
-    here = (entry for entry in found if places.get(entry.store) == entry.place)
+    here = (
+        entry
+        for entry in found
+        if entry.store in wanted.stores and entry.place == place(wanted.pipeline, entry.store, entry.source_month)
+    )
     return sorted(here, key=lambda entry: (entry.source_month, entry.store))
-
-
-def place(pipeline: Pipeline, store: str) -> str:
-    """Where the rows of a pipeline stand in a store, as the log of loads names it."""
-    target = pipeline.attributes[store]
-    return f"{settings().postgres_schema or target['schema']}.{target['table']}"
 
 
 def loaded(connection: Connection, wanted: Wanted) -> dict[date, Loaded]:
     """What the log of loads says of each month."""
-    found = entries(connection, wanted)
+    found = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
     by_month = {month: [entry for entry in found if entry.source_month == month] for month in wanted.months}
     return {
         month: Loaded(loads, [store for store in wanted.stores if store not in {load.store for load in loads}])

@@ -1,20 +1,18 @@
 """The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
-from taxi_assets.components.parameters import Clean, Fetch, configuration, destination
+from taxi_assets.components.parameters import Clean, Fetch
 from taxi_assets.failures import as_failure
-from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.files import work_folder
-from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
@@ -26,21 +24,6 @@ if TYPE_CHECKING:
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 A_RUN_A_MONTH = dg.BackfillPolicy.multi_run(1)
-
-
-def started_by(tags: Mapping[str, str]) -> str:
-    """Who or what started a run, by its tags."""
-    for tag, what in (
-        ("taxi/started_by", "{}"),
-        ("dagster/backfill", "backfill {}"),
-        ("dagster/schedule_name", "schedule {}"),
-        ("dagster/sensor_name", "sensor {}"),
-        ("user", "{} in the UI"),
-    ):
-        if tag in tags:
-            again = f", retry {tags['dagster/retry_number']}" if "dagster/retry_number" in tags else ""
-            return what.format(tags[tag]) + again
-    return "a person in the UI"
 
 
 def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
@@ -140,49 +123,3 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             yield dg.Output(cleaning.rejected, "rejected_taxi", metadata={**shown, "preview": preview[1]})
 
     return clean
-
-
-def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
-    """The month in PostgreSQL, for analysts; the IO manager loads it."""
-    target = pipeline.postgres
-
-    @dg.asset(
-        key=pipeline.key("postgres_table"),
-        description=f"{pipeline.trips.title} in PostgreSQL: the table {target.schema_name}.{target.table}, one "
-        f"partition a month of the TLC's files; rejected rows in {target.table}_rejected beside it.",
-        ins={
-            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
-            "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
-        },
-        partitions_def=pipeline.partitions,
-        io_manager_key="postgres_tables",
-        backfill_policy=A_RUN_A_MONTH,
-        pool="postgres",
-        retry_policy=RETRIES,
-        metadata={
-            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-            "dagster/table_name": f"{target.schema_name}.{target.table}",
-        },
-        group_name=pipeline.service,
-        owners=pipeline.owners,
-        kinds={"postgres"},
-        code_version=pipeline.version,
-    )
-    def load(
-        context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
-    ) -> dg.Output[MonthOfTrips]:
-        made_up = clean_taxi.note["source"]["sample"]
-        month = MonthOfTrips(
-            service=pipeline.trips,
-            month=parse_month(context.partition_key),
-            kept=clean_taxi,
-            rejected=rejected_taxi,
-            schema=destination(target.schema_name, settings().postgres_schema, clean_taxi),
-            table=target.table,
-            run_id=context.run.run_id,
-            started_by=started_by(context.run.tags),
-            configuration=configuration(clean_taxi, context.run.run_config),
-        )
-        return dg.Output(month, metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up})
-
-    return load

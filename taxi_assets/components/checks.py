@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from taxi_assets.failures import as_failure
-from taxi_assets.stores.postgres import PostgresResource
 from taxi_assets.trips.checks import broken_rows, newcomers
-from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
 
@@ -118,40 +115,3 @@ def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         yield result(columns, not unknown, says, WARN, left_out=unknown)
 
     return clean_checks_op
-
-
-def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
-    """The checks of a month in PostgreSQL, counted in the table anew."""
-    agrees = check_spec(
-        pipeline,
-        "postgres_table",
-        "agrees_with_clean_taxi",
-        "Rows and whole cents of total_amount in PostgreSQL equal those of the cleaned month.",
-        reads=["clean_taxi"],
-    )
-    not_empty = check_spec(pipeline, "postgres_table", "table_not_empty", "The table holds rows of this month.")
-
-    @dg.multi_asset_check(
-        name=f"{pipeline.service}_postgres_checks",
-        specs=[agrees, not_empty],
-        ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
-    )
-    def postgres_checks_op(
-        context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, postgres: PostgresResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        target = pipeline.postgres
-        summary = Summary.from_json(clean_taxi.note["summary"])
-        with as_failure():
-            rows, cents = postgres.count_month(target.schema_name, target.table, parse_month(context.partition_key))
-        yield result(
-            agrees,
-            (rows, cents) == (summary.rows_kept, summary.cents_kept),
-            f"{rows:,} rows and {cents:,} cents in the table; {summary.rows_kept:,} and {summary.cents_kept:,} cleaned",
-            rows=rows,
-            cents=cents,
-            rows_cleaned=summary.rows_kept,
-            cents_cleaned=summary.cents_kept,
-        )
-        yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
-
-    return postgres_checks_op

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from taxi_assets.automation.freshness import Freshness, freshness
 from taxi_assets.automation.publication import Publication, publication_sensor
 from taxi_assets.automation.schedules import Schedule, schedule
-from taxi_assets.components import assets, checks
+from taxi_assets.components import assets, checks, store_assets, store_checks
 from taxi_assets.pipelines import STORE_ASSETS, Pipeline
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name
@@ -26,11 +26,24 @@ class PostgresTarget(dg.Model, dg.Resolvable):
     table: str = Field(description="Name of the table")
 
 
+class LakeTarget(dg.Model, dg.Resolvable):
+    """The objects in the bucket."""
+
+    shape: Literal["month", "date"] = Field(description="One object a month, or one folder a day of pickup, Hive style")
+
+
+class BigQueryTarget(dg.Model, dg.Resolvable):
+    """The table in BigQuery, loaded from the lake."""
+
+    dataset: str = Field(description="Dataset of the table")
+    table: str = Field(description="Name of the table")
+
+
 class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     """One taxi service: its files are fetched month by month, cleaned, and loaded into the stores.
 
-    Makes the assets `{service}/raw_taxi`, `clean_taxi`, `rejected_taxi` and `postgres_table`, their checks, and a job
-    that runs all of them for a month.
+    Makes the assets `{service}/raw_taxi`, `clean_taxi`, `rejected_taxi`, `postgres_table`, `gcs_parquet` and
+    `bigquery_table`, their checks, a job that runs all of them for a month, and what starts it.
     """
 
     service: str = Field(description="Name of the service in the registry of columns")
@@ -38,6 +51,8 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
     reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects")
     postgres: PostgresTarget = Field(description="Where the trips stand in PostgreSQL")
+    lake: LakeTarget | None = Field(None, description="How the trips stand in Cloud Storage; left out: they do not")
+    bigquery: BigQueryTarget | None = Field(None, description="Where they stand in BigQuery; wants `lake` as well")
     start: str = Field(month_name(FIRST_MONTH), description="The first month")
     schedule: Schedule | None = Field(None, description="When months that are missing are looked for")
     publication: Publication | None = Field(None, description="How publication by the source is watched")
@@ -52,6 +67,12 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
         if value not in SERVICES:
             raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
         return value
+
+    @model_validator(mode="after")
+    def _from_the_lake(self) -> TaxiPipeline:
+        if self.bigquery and not self.lake:
+            raise ValueError("BigQuery is loaded from the lake: declare `lake` as well")
+        return self
 
     @property
     def trips(self) -> Service:
@@ -86,8 +107,14 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
             TaxiError: A rule cannot be held against the service's columns.
         """
         check_rules(self.reject, self.trips)
-        chain = [assets.raw_taxi(self), assets.clean_taxi(self), assets.postgres_table(self)]
-        held = [checks.clean_checks(self), checks.postgres_checks(self)]
+        chain = [assets.raw_taxi(self), assets.clean_taxi(self), store_assets.postgres_table(self)]
+        held = [checks.clean_checks(self), store_checks.zone_checks(self), store_checks.postgres_checks(self)]
+        if self.lake:
+            chain.append(store_assets.gcs_parquet(self, self.lake))
+            held.append(store_checks.lake_checks(self))
+        if self.bigquery:
+            chain.append(store_assets.bigquery_table(self, self.bigquery))
+            held.append(store_checks.bigquery_checks(self, self.bigquery))
         job = dg.define_asset_job(
             self.job,
             # With the checks of the month alone: whether the newest month is late is no month's matter.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taxi_assets.local import postgres
+from taxi_assets.local.bigquery import BIGQUERY
+from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.service import LocalServer
 from taxi_assets.local.source import SAMPLE_SOURCE
 from taxi_assets.settings import Settings
@@ -46,9 +48,15 @@ def _where_postgres(home: Path) -> str | None:
     return f"socket in {found.folder}" if found else None
 
 
+def _no_cloud(settings: Settings) -> bool:
+    return not (settings.gcs_bucket or settings.storage_emulator_host or settings.bigquery_emulator_host)
+
+
 SERVICES = {
     "PostgreSQL": Service(lambda s: s.postgres_host is None, _start_postgres, postgres.stop, _where_postgres),
     "sample source": _server(SAMPLE_SOURCE, lambda s: s.taxi_source_url is None),
+    "Cloud Storage emulator": _server(CLOUD_STORAGE, _no_cloud),
+    "BigQuery emulator": _server(BIGQUERY, _no_cloud),
 }
 
 

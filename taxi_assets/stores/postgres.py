@@ -14,12 +14,12 @@ from taxi_assets import progress
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import as_failure
 from taxi_assets.settings import Settings, settings
-from taxi_assets.stores.load_log import LoadEntry, latest_loads, write_load
+from taxi_assets.stores.load_log import LoadEntry, ensure_log, latest_loads, write_load
 from taxi_assets.stores.month import MonthOfTrips
-from taxi_assets.stores.postgres_address import PostgresAddress, postgres_address
+from taxi_assets.stores.postgres_address import PostgresAddress, connect, postgres_address
 from taxi_assets.stores.postgres_errors import clear_errors
 from taxi_assets.stores.postgres_load import LoadResult, load_month
-from taxi_assets.stores.postgres_roles import LOADER, READER, connect_as
+from taxi_assets.stores.postgres_roles import LOADER, OWNER, READER, connect_as, roles_in_use, set_role
 from taxi_assets.stores.postgres_verify import count_month
 
 if TYPE_CHECKING:
@@ -88,7 +88,13 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def write_load(self, entry: LoadEntry) -> int:
         """Adds a load of any store to the log; returns its number."""
-        with self.connect(LOADER) as connection:
+        address = self.address()
+        with clear_errors(address, "Writing the log of loads"), connect(address, "taxi log") as connection:
+            if roles := roles_in_use(connection, address):
+                connection.execute(set_role(OWNER))
+            ensure_log(connection, roles)
+            if roles:
+                connection.execute(set_role(LOADER))
             return write_load(connection, entry)
 
 

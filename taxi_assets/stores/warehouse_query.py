@@ -12,6 +12,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.warehouse import target_of
 from taxi_assets.stores.warehouse_client import TOTALS, connected
+from taxi_assets.stores.warehouse_tables import value_in_sql
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,20 @@ class MonthTotals:
     def agrees(self) -> bool:
         """Whether the table holds what was logged."""
         return (self.rows, self.cents) == (self.logged_rows, self.logged_cents)
+
+
+def count_month(cloud: GoogleCloud, service: str, dataset: str, table: str, month: date) -> tuple[int, int]:
+    """Rows of a month in its table, and whole cents of their `total_amount`; zeros where there is no such table."""
+    from google.api_core.exceptions import NotFound
+
+    with connected(cloud, f"Counting {service} in BigQuery", f"{cloud.dataset or dataset}.{table}") as warehouse:
+        target = target_of(cloud, service, dataset, table, warehouse.client.project)
+        sql = f"{TOTALS} {target.in_sql} WHERE source_month = {value_in_sql(month)}"
+        try:
+            (row,) = warehouse.client.query(sql, retry=warehouse.retry).result(retry=warehouse.retry)
+        except NotFound:
+            return 0, 0
+    return int(row[0]), int(row[1])
 
 
 def verify_months(cloud: GoogleCloud, service: str, dataset: str, table: str) -> list[MonthTotals]:
