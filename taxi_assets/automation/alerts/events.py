@@ -12,7 +12,7 @@ from taxi_assets.automation.alerts.alert import Alert, Why
 from taxi_assets.automation.alerts.runs import EndedRun
 from taxi_assets.automation.alerts.why import read_why
 
-LATENESS_CHECK = "newest_month_on_time"
+LATENESS_CHECK = "newest_month_not_late"
 """The check that says whether a pipeline's newest month is there in time."""
 
 _UNTOUCHED = "every month in every store is as it was, or as the steps before left it whole"
