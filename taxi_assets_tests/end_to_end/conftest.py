@@ -1,0 +1,25 @@
+"""The platform of a test session: one home with one embedded PostgreSQL, and `taxi` called from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taxi_assets_tests.taxi_command import Taxi
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
+    """`taxi` in a folder that is no checkout, with its server; the server is stopped at the end."""
+    found = Taxi(tmp_path_factory.mktemp("platform") / "home", tmp_path_factory.mktemp("elsewhere"))
+    found.having(TAXI_SOURCE_URL="file:///tmp").well("up")
+    yield found
+    found.well("down")
+
+
+@pytest.fixture(scope="session")
+def taxi(platform: Taxi, shared_data: Path) -> Taxi:
+    """`taxi` on the real trip records."""
+    return platform.having(TAXI_SOURCE_URL=shared_data.as_uri())

@@ -1,0 +1,132 @@
+"""The commands that ask: `sql`, `verify`, `doctor`, `status`."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from psycopg import sql
+
+from taxi_assets.stores.postgres_address import connect
+from taxi_assets.stores.postgres_roles import OWNER, connect_as
+from taxi_assets_tests.taxi_command import Taxi
+
+pytestmark = pytest.mark.e2e
+
+SCHEMA = "asked"
+MONTH = "2019-02"
+
+
+@pytest.fixture(scope="module")
+def loaded(taxi: Taxi) -> Taxi:
+    found = taxi.having(POSTGRES_SCHEMA=SCHEMA)
+    found.well("run", "yellow", "--months", MONTH, "--only", "postgres")
+    return found
+
+
+def delete_a_row(taxi: Taxi) -> None:
+    table = sql.Identifier(SCHEMA, "yellow_cab_data")
+    query = "DELETE FROM {0} WHERE (tableoid, ctid) = (SELECT tableoid, ctid FROM {0} LIMIT 1)"
+    with connect_as(OWNER, taxi.database()) as connection:
+        connection.execute(sql.SQL(query).format(table))
+
+
+def test_csv_for_machines(loaded: Taxi) -> None:
+    out = loaded.well("sql", "--csv", "SELECT 'a,\"b' AS text, NULL AS nothing, 1.5 AS number").out
+    assert list(csv.reader(io.StringIO(out))) == [["text", "nothing", "number"], ['a,"b', "", "1.5"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"DELETE FROM {SCHEMA}.yellow_cab_data",
+        f"COMMIT; RESET ROLE; DELETE FROM {SCHEMA}.yellow_cab_data",
+        "DELETE FROM taxi_assets.load_log",
+        "CREATE TABLE public.mine (n int)",
+    ],
+)
+def test_a_reader_cannot_write(loaded: Taxi, query: str) -> None:
+    said = loaded("sql", query)
+    assert said.code == 1
+    assert "Error: The query failed in PostgreSQL." in said.err
+    assert loaded.asks(f"SELECT count(*) FROM {SCHEMA}.yellow_cab_data") == [(8421,)]
+
+
+def test_a_query_that_is_none(loaded: Taxi) -> None:
+    said = loaded("sql", "selec 1")
+    assert said.code == 1
+    assert 'syntax error at or near "selec"' in said.err
+
+
+def test_a_reader_who_leaves_early_is_no_error(loaded: Taxi) -> None:
+    with loaded.start("sql", "--csv", "SELECT generate_series(1, 200000)") as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "generate_series\n"
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_verify_finds_what_was_done_behind_its_back(loaded: Taxi) -> None:
+    said = loaded.well("verify", "yellow", "--months", MONTH)
+    assert "agree with their load log, in rows and cents." in said.err
+    delete_a_row(loaded)
+    said = loaded("verify", "yellow", "--months", MONTH)
+    assert said.code == 1
+    (row,) = (line for line in said.err.splitlines() if f"{SCHEMA}.yellow_cab_data" in line)
+    assert all(text in row for text in ("8,421", "8,420", f"taxi run yellow --months {MONTH} --force"))
+    assert loaded("verify").code == 1
+    loaded.well("run", "yellow", "--months", MONTH, "--only", "postgres", "--force")
+    loaded.well("verify", "yellow", "--months", MONTH)
+
+
+def test_verify_of_a_service_that_is_none(loaded: Taxi) -> None:
+    said = loaded("verify", "blue")
+    assert said.code == 1
+    assert "green, yellow" in said.err
+
+
+def test_doctor_says_where_each_setting_came_from(loaded: Taxi) -> None:
+    said = loaded.well("doctor")
+    assert "yellow 2021-01 as csv" in said.err
+    assert "(the embedded server)" in said.err
+    (row,) = (line.split() for line in said.err.splitlines() if line.startswith("POSTGRES_SCHEMA"))
+    assert row == ["POSTGRES_SCHEMA", SCHEMA, "shell"]
+
+
+def test_doctor_on_a_source_that_is_down(loaded: Taxi) -> None:
+    said = loaded.having(TAXI_SOURCE_URL="http://me:s3cret@127.0.0.1:9/?token=t0ken")("doctor")
+    assert said.code == 1
+    assert "failed" in said.err
+    for text in ("Found:    Connection refused", "Where:    http://127.0.0.1:9", "Next:"):
+        assert text in said.err
+    assert "s3cret" not in said.err
+    assert "t0ken" not in said.err
+
+
+def test_status_names_each_service(loaded: Taxi) -> None:
+    lines = loaded.well("status").err.splitlines()
+    (postgres,) = (line for line in lines if line.startswith("PostgreSQL"))
+    assert str(loaded.home / "run") in postgres or "taxi-pg-" in postgres
+    (source,) = (line for line in lines if line.startswith("sample source"))
+    assert source.split()[-3:] == ["no", "not", "running"]
+
+
+def test_made_up_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None:
+    made = platform.having(POSTGRES_SCHEMA="made up", TAXI_SAMPLE_ROWS="2000")
+    said = made.well("run", "green", "--months", "2021-05", "--only", "postgres")
+    assert "2021-05 (made up)" in said.err
+    entry = "SELECT configuration->'made_up' FROM taxi_assets.load_log WHERE place = 'made up.green_taxi'"
+    assert made.asks(entry) == [(True,)]
+    run_id = said.err.partition("\nRun ")[2].partition(":")[0]
+    with connect(made.database()) as records:
+        tags = "SELECT value FROM dagster.run_tags WHERE run_id = %s AND key = 'taxi/made_up'"
+        assert records.execute(tags, [run_id]).fetchall() == [("true",)]
+        events = (
+            "SELECT event FROM dagster.event_logs WHERE run_id = %s AND dagster_event_type = 'ASSET_MATERIALIZATION'"
+        )
+        shown = [event for (event,) in records.execute(events, [run_id]).fetchall()]
+    assert len(shown) == 4
+    assert all("made_up" in event for event in shown)
+    assert "(made up)" in made("doctor").err

@@ -1,0 +1,92 @@
+"""Half a year of green trips from real files, through `taxi` into PostgreSQL."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from taxi_assets.local.service import free_port
+from taxi_assets_tests.taxi_command import Taxi
+
+pytestmark = pytest.mark.e2e
+
+TABLE = "mage.green_taxi"
+MONTHS = "2020-04:2020-09"
+KEPT = {
+    "2020-04": 22812,
+    "2020-05": 29127,
+    "2020-06": 35492,
+    "2020-07": 39306,
+    "2020-08": 42910,
+    "2020-09": 45322,
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(taxi: Taxi) -> Taxi:
+    said = taxi.well("run", "green", "--months", MONTHS, "--only", "postgres")
+    assert "green: 6 loaded, 0 loaded already, 0 failed" in said.err
+    return taxi
+
+
+def test_half_a_year(loaded: Taxi) -> None:
+    assert loaded.well("sql", f"select count(*) from {TABLE}").out == "214969\n"
+    assert loaded.stored(TABLE) == KEPT
+    read = loaded.sql("SELECT sum(rows_read), sum(rows_kept), sum(rows_rejected) FROM taxi_assets.load_log")
+    assert read == "397388,214969,182419"
+    assert sum(loaded.stored(f"{TABLE}_rejected").values()) == 182_419
+
+
+def test_the_same_again_changes_nothing(loaded: Taxi) -> None:
+    loads = loaded.loads()
+    said = loaded.well("run", "green", "--months", MONTHS, "--only", "postgres")
+    assert said.err.count("loaded already from the same file") == 6
+    assert "green: 0 loaded, 6 loaded already, 0 failed" in said.err
+    assert loaded.stored(TABLE) == KEPT
+    assert loaded.loads() == loads
+
+
+def test_forced_they_are_loaded_again_and_not_twice(loaded: Taxi) -> None:
+    loads = loaded.loads()
+    said = loaded.well("run", "green", "--months", "2020-04:2020-05", "--only", "postgres", "--force")
+    assert "green: 2 loaded, 0 loaded already, 0 failed" in said.err
+    assert loaded.stored(TABLE) == KEPT
+    assert loaded.loads() == loads + 2
+
+
+@pytest.fixture
+def python_server(shared_data: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(shared_data)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(url, server)
+            yield url
+        finally:
+            server.terminate()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        while server.poll() is None:
+            try:
+                session.head(url, timeout=5)
+                return
+            except requests.ConnectionError:
+                continue
+    raise AssertionError("http.server ended")
+
+
+def test_half_a_year_over_http(taxi: Taxi, python_server: str) -> None:
+    over_http = taxi.having(TAXI_SOURCE_URL=python_server, POSTGRES_SCHEMA="over http")
+    over_http.well("run", "green", "--months", MONTHS, "--only", "postgres")
+    assert over_http.stored('"over http".green_taxi') == KEPT
+    said = over_http.well("run", "green", "--months", MONTHS, "--only", "postgres")
+    assert "green: 0 loaded, 6 loaded already, 0 failed" in said.err

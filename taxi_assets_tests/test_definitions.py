@@ -1,0 +1,65 @@
+"""The front door: what Dagster loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from taxi_assets.settings import settings
+from taxi_assets_tests.taxi_command import UNSET
+
+SPINE = ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.Definitions]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**UNSET, "TAXI_HOME": str(home)}.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        from taxi_assets.definitions import defs
+
+        yield defs()
+    settings.cache_clear()
+    assert list(Path(home).iterdir()) == [], "loading the definitions starts and writes nothing"
+
+
+@pytest.mark.parametrize("service", ["yellow", "green"])
+@pytest.mark.parametrize("name", SPINE)
+def test_each_asset_says_what_it_is(definitions: dg.Definitions, service: str, name: str) -> None:
+    node = definitions.resolve_asset_graph().get(dg.AssetKey([service, name]))
+    assert node.group_name == service
+    assert node.owners
+    assert node.kinds
+    assert node.code_version
+    assert node.description
+    assert node.partitions_def
+    assert node.partitions_def.get_partition_keys()[0] == "2019-01"
+    if name != "raw_taxi":
+        columns = {column.name: column for column in node.metadata["dagster/column_schema"].columns}
+        assert all(column.description for column in columns.values())
+        assert {"vendor_id", "total_amount", "source_month"} <= set(columns)
+        assert ("source_row" in columns) == (name == "rejected_taxi")
+
+
+@pytest.mark.parametrize("service", ["yellow", "green"])
+def test_each_check_of_the_spine_is_made_month_by_month(definitions: dg.Definitions, service: str) -> None:
+    graph = definitions.resolve_asset_graph()
+    spine = [key for key in graph.asset_check_keys if key.asset_key.path in ([service, name] for name in SPINE)]
+    specs = {key.name: graph.get_check_spec(key) for key in spine}
+    blocking = {name for name, spec in specs.items() if spec.blocking}
+    assert {"rows_accounted_for", "no_kept_row_breaks_a_rule", "month_not_empty"} <= blocking
+    for name in ("vendors_known", "pickups_in_the_month", "columns_known", *blocking, "agrees_with_clean_taxi"):
+        assert specs[name].partitions_def, name
+
+
+def test_each_pipeline_has_its_job(definitions: dg.Definitions) -> None:
+    for job, service in (("green_taxi_etl", "green"), ("yellow_taxi_etl", "yellow")):
+        found = definitions.resolve_job_def(job)
+        assert found.partitions_def
+        keys = {key.to_user_string() for key in found.asset_layer.executable_asset_keys}
+        assert {f"{service}/{name}" for name in SPINE} <= keys
