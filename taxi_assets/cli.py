@@ -35,11 +35,18 @@ def run(
         list[str] | None, typer.Option(help="load this store alone (may be given again): postgres, lake, bigquery")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="fetch and load again what is loaded already")] = False,
+    source: Annotated[
+        str | None, typer.Option(help="take the files from: tlc, mirror, sample, or an address; else TAXI_SOURCE_URL")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="a trial: only the first so many rows, into the schema `trial`")
+    ] = None,
 ) -> None:
     """Fetch, clean and load months of a service."""
+    from taxi_assets.console.how import How
     from taxi_assets.console.run import run_months
 
-    raise typer.Exit(run_months(service, months, tuple(only or ()), force=force))
+    raise typer.Exit(run_months(service, months, tuple(only or ()), How(force, source, limit)))
 
 
 @app.command()
@@ -62,6 +69,14 @@ def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 
 
 
 @app.command()
+def webhook() -> None:
+    """Let others start pipelines and report materializations over HTTP, with a token."""
+    from taxi_assets.console.webhook import listen
+
+    listen()
+
+
+@app.command()
 def doctor() -> None:
     """Test each connection, and say where each setting came from."""
     from taxi_assets.console.doctor import examine
@@ -75,6 +90,14 @@ def sql(query: Query, csv: Csv = False) -> None:
     from taxi_assets.console.query import ask_postgres
 
     ask_postgres(query, csv=csv)
+
+
+@app.command()
+def bq(query: Query, csv: Csv = False) -> None:
+    """Ask BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
+    from taxi_assets.console.query import ask_bigquery
+
+    ask_bigquery(query, csv=csv)
 
 
 @app.command()
@@ -120,3 +143,7 @@ def main() -> None:
         sys.exit(130)
     finally:
         gc.freeze()
+
+
+if __name__ == "__main__":
+    main()

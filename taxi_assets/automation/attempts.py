@@ -94,3 +94,20 @@ def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
         if data is None or PASSING not in data.metadata or not data.metadata[PASSING].value:
             return False
     return True
+
+
+def why_failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a run did not end well, in a line."""
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return "cancelled"
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        if entry.dagster_event:
+            failure = entry.dagster_event.step_failure_data
+            said = failure.user_failure_data and failure.user_failure_data.description
+            return (
+                (said or (failure.error.message if failure.error else "") or "no reason given").strip().splitlines()[0]
+            )
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        if entry.dagster_event and entry.dagster_event.message:
+            return entry.dagster_event.message.splitlines()[0]
+    return "no reason given"

@@ -7,11 +7,9 @@ import dagster as dg
 from pydantic import Field
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.pipelines.places import TRIAL
 from taxi_assets.revision import revision
 from taxi_assets.trips.table import TripTable
-
-TRIAL = "trial"
-"""The schema for the rows of a trial."""
 
 
 class Fetch(dg.Config):
@@ -32,7 +30,7 @@ class Clean(dg.Config):
         None,
         ge=1,
         description=f"For a trial: only the first so many rows of the file. They go to the schema `{TRIAL}` of "
-        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month, and not to the lake.",
+        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month; not to the lake.",
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
 from datetime import date
 
+from taxi_assets.console.how import How
+from taxi_assets.console.outcome import Outcome
 from taxi_assets.console.screen import messages
 from taxi_assets.pipelines import Pipeline
 from taxi_assets.trips.months import month_name
@@ -15,29 +21,86 @@ from taxi_assets.trips.months import month_name
 AT_ONCE = 2
 
 
-def run_side_by_side(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], *, force: bool) -> int:
-    """Runs each month, two at a time, and passes on what it says; returns how many failed."""
+@dataclass
+class SideBySide:
+    """Months that are run two at a time.
 
-    def run(month: date) -> bool:
-        command = [sys.executable, "-m", "taxi_assets.console.one_month", pipeline.service, month_name(month)]
-        command += [*stores, *(["--force"] if force else [])]
+    Attributes:
+        pipeline: The pipeline.
+        stores: The stores to load.
+        how: What the runs are told.
+        tags: What each run is tagged with besides.
+    """
+
+    pipeline: Pipeline
+    stores: Sequence[str]
+    how: How
+    tags: dict[str, str]
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, months: Sequence[date]) -> dict[date, Outcome]:
+        """Runs them and passes on what they say; Ctrl-C ends those under way, and the rest is left."""
+        outcomes = {month: Outcome("left", "not begun") for month in months}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            under_way = {pool.submit(self._run, month): month for month in months}
+            try:
+                self._collect(under_way, outcomes)
+            except KeyboardInterrupt:
+                # The terminal has told the processes of the months as well: they end by themselves.
+                self._stopped.set()
+                messages().print("Interrupted: the months under way end, the others are left.")
+                self._collect(under_way, outcomes)
+        return outcomes
+
+    def _collect(self, under_way: dict[Future[Outcome], date], outcomes: dict[date, Outcome]) -> None:
+        for done in as_completed(under_way):
+            month = under_way[done]
+            if outcomes[month].end == "left" and done.result().why != "not begun":
+                outcomes[month] = done.result()
+                over = sum(outcome.why != "not begun" for outcome in outcomes.values())
+                end = outcomes[month].end
+                messages().print(
+                    f"[bold]{over} of {len(outcomes)}[/]: {self.pipeline.service} {month_name(month)} {end}"
+                )
+
+    def _run(self, month: date) -> Outcome:
+        if self._stopped.is_set():
+            return Outcome("left", "not begun")
+        began = time.monotonic()
+        told = {"service": self.pipeline.service, "month": month_name(month), "stores": list(self.stores)}
+        told |= {"how": asdict(self.how), "tags": self.tags}
+        command = [sys.executable, "-m", "taxi_assets.console.one_month"]
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         ) as process:
-            lines: list[str] = []
-            for line in process.stderr or ():
-                lines.append(line.rstrip())
-                # A line of its own is passed on as it comes; an error is kept together.
-                if not line.startswith(" "):
-                    lines = _pass_on(lines[:-1]) + lines[-1:]
-            _pass_on(lines)
-        return process.returncode == 0
+            if process.stdin:
+                process.stdin.write(json.dumps(told))
+                process.stdin.close()
+            _pass_on(process)
+            why = (process.stdout.read() if process.stdout else "").strip()
+        if process.returncode == 0:
+            return Outcome("loaded", f"in {time.monotonic() - began:.1f} s")
+        if self._stopped.is_set():
+            return Outcome("left", "interrupted")
+        return Outcome("failed", why or f"its process ended with {process.returncode}")
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return sum(not well for well in pool.map(run, months))
+
+def _pass_on(process: subprocess.Popen[str]) -> None:
+    """Prints the lines of a process as they come; an error is kept together."""
+    lines: list[str] = []
+    for line in process.stderr or ():
+        lines.append(line.rstrip())
+        if not line.startswith(" "):
+            _say(lines[:-1])
+            lines = lines[-1:]
+    _say(lines)
 
 
-def _pass_on(lines: list[str]) -> list[str]:
+def _say(lines: list[str]) -> None:
     if lines:
         messages().print("\n".join(lines), markup=False, soft_wrap=True)
-    return []

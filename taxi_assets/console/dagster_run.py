@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +51,14 @@ def _origins(job_name: str) -> tuple[Any, Any]:
     )
 
 
-def run_job(job_name: str, month: str, service: str, assets: Collection[str], config: dict[str, Any]) -> Finished:
+def run_job(
+    job_name: str,
+    month: str,
+    service: str,
+    assets: Collection[str],
+    config: dict[str, Any],
+    tags: Mapping[str, str],
+) -> Finished:
     """Materializes the assets of a service for one month, by its job.
 
     Args:
@@ -60,6 +67,7 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
         service: The service.
         assets: The last parts of the assets' keys.
         config: The run's configuration.
+        tags: What the run is tagged with besides.
 
     Raises:
         TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
@@ -80,7 +88,12 @@ def run_job(job_name: str, month: str, service: str, assets: Collection[str], co
         run = instance.create_run_for_job(
             job_def=definition,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={**definition.get_tags_for_partition_key(month, keys), **_started_by()},
+            tags={
+                **definition.get_tags_for_partition_key(month, keys),
+                **started_by(),
+                PROCESS_TAG: this_process(),
+                **tags,
+            },
             asset_selection=keys,
             remote_job_origin=remote,
             job_code_origin=job.get_python_origin(),
@@ -124,9 +137,9 @@ def _clear_database_errors() -> Iterator[None]:
         ) from error
 
 
-def _started_by() -> dict[str, str]:
-    """Tags that say who runs it, and in which process, so that a run whose process died can be told from a slow one."""
-    return {"taxi/started_by": f"taxi run by {getpass.getuser()}", PROCESS_TAG: this_process()}
+def started_by() -> dict[str, str]:
+    """The tag that says who started it."""
+    return {"taxi/started_by": f"taxi run by {getpass.getuser()}"}
 
 
 def _first_error(result: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from taxi_assets.console.screen import messages
 from taxi_assets.console.services import start_all
 from taxi_assets.errors import TaxiError
 from taxi_assets.local.service import port_is_free
-from taxi_assets.settings import PROJECT_ROOT
+from taxi_assets.settings import PROJECT_ROOT, settings
 
 CHECK_SECONDS = 0.5
 LONGEST_PAUSE = 30.0
@@ -74,6 +75,10 @@ def develop(port: int) -> int:
         Supervised("webserver", [*module, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace]),
         Supervised("daemon", [*module, "dagster._daemon", "run", *workspace]),
     ]
+    if settings().taxi_webhook_token:
+        processes.append(Supervised("webhook", [*module, "taxi_assets.cli", "webhook"]))
+    if settings().origin("taxi_ui_url") == "default":
+        os.environ["TAXI_UI_URL"] = f"http://127.0.0.1:{port}"
     messages().print(
         f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
     )

@@ -49,12 +49,39 @@ def _postgres(found: Settings) -> str:
     return f"PostgreSQL {version}, database {database}{'' if found.postgres_host else ' (the embedded server)'}"
 
 
+def _lake(found: Settings) -> str:
+    from taxi_assets.stores.google import GoogleCloud
+    from taxi_assets.stores.lake import list_bucket
+
+    cloud = GoogleCloud.from_settings(found)
+    list_bucket(cloud)
+    return f"the bucket {cloud.bucket} can be listed ({cloud})"
+
+
+def _bigquery(found: Settings) -> str:
+    from taxi_assets.stores.google import GoogleCloud
+    from taxi_assets.stores.warehouse_query import query
+
+    cloud = GoogleCloud.from_settings(found)
+    with query(cloud, "SELECT 1", found.bigquery_max_bytes_billed) as answer:
+        list(answer.rows)
+    return f"runs queries ({cloud})"
+
+
+_GOOGLE = ("google_application_credentials", "google_service_acc_key_filepath", "gcp_project")
+
 EXAMINATIONS = (
     Examination("trip source", ("taxi_source_url", "taxi_source_attempts", "taxi_sample_rows"), _source),
     Examination(
         "PostgreSQL",
         ("postgres_host", "postgres_port", "postgres_dbname", "postgres_user", "postgres_password", "postgres_schema"),
         _postgres,
+    ),
+    Examination("Cloud Storage", (*_GOOGLE, "gcs_bucket", "storage_emulator_host"), _lake),
+    Examination(
+        "BigQuery",
+        ("gcp_location", "bigquery_dataset", "bigquery_max_bytes_billed", "bigquery_emulator_host"),
+        _bigquery,
     ),
 )
 

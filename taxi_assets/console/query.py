@@ -1,4 +1,4 @@
-"""`taxi sql`: one query, as a reader; a table for people, CSV for machines."""
+"""`taxi sql` and `taxi bq`: one query; a table for people, CSV for machines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from taxi_assets.console.database import reader
+from taxi_assets.settings import settings
 
 SHOWN_ROWS = 1000
 
@@ -24,6 +25,20 @@ def ask_postgres(query: str, *, csv: bool) -> None:
         cursor.execute(query.encode(), prepare=True)
         names = [column.name for column in cursor.description or ()]
         show(names, cursor if names else (), csv=csv)
+
+
+def ask_bigquery(query: str, *, csv: bool) -> None:
+    """Asks BigQuery, which refuses a query that would bill more bytes than BIGQUERY_MAX_BYTES_BILLED.
+
+    Raises:
+        TaxiError: The query is wrong, not permitted or too dear, or BigQuery cannot be reached.
+    """
+    from taxi_assets.stores import warehouse_query
+    from taxi_assets.stores.google import GoogleCloud
+
+    cloud = GoogleCloud.from_settings(settings())
+    with warehouse_query.query(cloud, query, settings().bigquery_max_bytes_billed) as answer:
+        show(answer.columns, answer.rows, csv=csv)
 
 
 def show(names: Sequence[str], rows: Iterable[Sequence[Any]], *, csv: bool) -> None:

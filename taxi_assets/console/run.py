@@ -5,22 +5,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
-from taxi_assets import progress
 from taxi_assets.automation.loaded import Wanted, already_loaded, entries
-from taxi_assets.console.backfill import run_side_by_side
+from taxi_assets.console.backfill import SideBySide
 from taxi_assets.console.database import reader
-from taxi_assets.console.screen import Bars, Lines, escaped, messages, table
+from taxi_assets.console.handover import can_be_handed_over, hand_over
+from taxi_assets.console.here import run_here
+from taxi_assets.console.how import How
+from taxi_assets.console.outcome import Outcome, count, summary
+from taxi_assets.console.screen import escaped, messages, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipelines import Pipeline, pipeline_of
+from taxi_assets.pipelines.places import TRIAL
 from taxi_assets.settings import settings
-from taxi_assets.sources.source import source_from_settings
+from taxi_assets.sources.source import source_from_settings, source_named
 from taxi_assets.stores.load_log import LoadEntry
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
 
-def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -> int:
+def run_months(service: str, months: str, only: Sequence[str], how: How) -> int:
     """Loads the months that are not loaded yet, and prints what stands in the stores; returns the exit code.
 
     Raises:
@@ -28,30 +32,56 @@ def run_months(service: str, months: str, only: Sequence[str], *, force: bool) -
     """
     began = time.monotonic()
     pipeline = pipeline_of(service)
-    stores = _stores(pipeline, only)
+    stores = _stores(pipeline, only, how)
     wanted = Wanted(pipeline, stores, _available(pipeline, parse_months(months)))
-    done = [] if force else _done(wanted)
+    done = [] if how.force or how.limit else _done(wanted, how)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
-    left = [month for month in wanted.months if month not in done]
-    if len(left) == 1:
-        failed = 0 if run_here(pipeline, left[0], stores, force=force) else 1
-    else:
-        failed = run_side_by_side(pipeline, left, stores, force=force) if left else 0
+    outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, how)
     with reader() as connection:
         show_entries(entries(connection, wanted))
-    summary = f"{len(left) - failed} loaded, {len(done)} loaded already, {failed} failed"
-    messages().print(f"\n{service}: {summary}, in {time.monotonic() - began:.1f} s")
-    return 1 if failed else 0
+    if len(outcomes) > 1:
+        summary(outcomes)
+    if how.limit:
+        messages().print(
+            f"\nA trial: its rows stand in the schema {settings().postgres_schema or TRIAL!r} of PostgreSQL."
+        )
+    counts = [
+        f"{count(outcomes, 'loaded')} loaded",
+        f"{len(done)} loaded already",
+        f"{count(outcomes, 'failed')} failed",
+    ]
+    if left := count(outcomes, "left"):
+        counts.append(f"{left} left")
+    messages().print(f"\n{service}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
+    return 0 if count(outcomes, "loaded") == len(outcomes) else 1
 
 
-def _done(wanted: Wanted) -> list[date]:
-    source = source_from_settings(settings())
+def _run(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: How) -> dict[date, Outcome]:
+    """One month in this process; several handed to the daemon, where one runs, else side by side here."""
+    if len(months) == 1:
+        error = run_here(pipeline, months[0], stores, how)
+        return {months[0]: Outcome("failed", error.splitlines()[0]) if error else Outcome("loaded")}
+    if not months:
+        return {}
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        if can_be_handed_over(instance):
+            return hand_over(instance, pipeline, months, stores, how)
+    name = (
+        f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    )
+    return SideBySide(pipeline, stores, how, {"taxi/backfill": name}).run(months)
+
+
+def _done(wanted: Wanted, how: How) -> list[date]:
+    source = source_named(how.source, settings()) if how.source else source_from_settings(settings())
     with reader() as connection:
         return already_loaded(connection, source, wanted)
 
 
-def _stores(pipeline: Pipeline, only: Sequence[str]) -> list[str]:
+def _stores(pipeline: Pipeline, only: Sequence[str], how: How) -> list[str]:
     names = [name for given in only for name in given.split(",")]
     if unknown := [name for name in names if name not in pipeline.stores]:
         raise TaxiError(
@@ -59,6 +89,9 @@ def _stores(pipeline: Pipeline, only: Sequence[str]) -> list[str]:
             expected=f"one of: {', '.join(pipeline.stores)}",
             intact="nothing was started",
         )
+    if how.limit:
+        # A trial has a place in PostgreSQL alone.
+        names = names or ["postgres"]
     return [name for name in pipeline.stores if not names or name in names]
 
 
@@ -78,23 +111,6 @@ def _available(pipeline: Pipeline, months: list[date]) -> list[date]:
             next_step="choose an earlier month",
         )
     return months
-
-
-def run_here(pipeline: Pipeline, month: date, stores: Sequence[str], *, force: bool) -> bool:
-    """Runs one month in this process; whether it went well."""
-    progress.watch(Bars() if messages().is_terminal else Lines())
-    from taxi_assets.console.dagster_run import run_job
-
-    name = f"{pipeline.service} {month_name(month)}"
-    assets = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
-    config = {"ops": {f"{pipeline.service}__raw_taxi": {"config": {"force": force}}}}
-    done = run_job(pipeline.job, month_name(month), pipeline.service, assets, config)
-    for warning in done.warnings:
-        messages().print(f"[yellow]Check not passed:[/] {escaped(warning)}", soft_wrap=True)
-    if done.error:
-        messages().print(f"[bold red]{name} failed.[/] {escaped(done.error)}", soft_wrap=True)
-    messages().print(f"Run {done.run_id}: see it with `taxi dev`.", soft_wrap=True)
-    return done.error is None
 
 
 def show_entries(loads: Sequence[LoadEntry]) -> None:

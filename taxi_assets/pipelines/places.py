@@ -8,6 +8,9 @@ from taxi_assets.pipelines import Pipeline
 from taxi_assets.settings import settings
 from taxi_assets.trips.months import month_name
 
+TRIAL = "trial"
+"""The schema for the rows of a trial."""
+
 
 def place(pipeline: Pipeline, store: str, month: date) -> str:
     """The table, with its schema or its project and dataset; in the lake the object, or the folder of the days."""
