@@ -232,6 +232,19 @@ def lake_loads(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
     return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
 
 
+def list_bucket(cloud: GoogleCloud) -> None:
+    """Lists an object of the bucket: to see whether it is there and may be read.
+
+    Raises:
+        TaxiError: It is not, or may not.
+    """
+    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}"):
+        bucket = cloud.storage().bucket(cloud.bucket)
+        if not bucket.exists(retry=retry(cloud.patience)):
+            raise _no_bucket(cloud)
+        list(bucket.list_blobs(max_results=1, retry=retry(cloud.patience)))
+
+
 def _no_bucket(cloud: GoogleCloud) -> TaxiError:
     return TaxiError(
         f"There is no bucket {cloud.bucket}.",
