@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from taxi_assets.automation.origins import job_origins
 from taxi_assets.automation.processes import PROCESS_TAG, this_process
 from taxi_assets.errors import PassingError, TaxiError
-from taxi_assets.settings import PROJECT_ROOT
-
-MODULE = "taxi_assets.definitions"
-ATTRIBUTE = "defs"
 
 
 @dataclass(frozen=True)
@@ -30,25 +26,6 @@ class Finished:
     run_id: str
     error: str | None
     warnings: list[str]
-
-
-def _origins(job_name: str) -> tuple[Any, Any]:
-    """The job as this process loads it, and as the webserver's workspace knows it."""
-    from dagster._core.code_pointer import ModuleCodePointer
-    from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
-    from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
-    from dagster._core.workspace.load import location_origins_from_yaml_paths
-
-    repository = RepositoryPythonOrigin(
-        executable_path=sys.executable,
-        code_pointer=ModuleCodePointer(MODULE, ATTRIBUTE, str(PROJECT_ROOT)),
-        entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
-    )
-    location = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.yaml")])[0]
-    return (
-        JobPythonOrigin(job_name, repository_origin=repository),
-        RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name),
-    )
 
 
 def run_job(
@@ -78,7 +55,7 @@ def run_job(
 
     from taxi_assets.automation.launcher import fail_dead_runs
 
-    local, remote = _origins(job_name)
+    local, remote = job_origins(job_name)
     job = recon_job_from_origin(local)
     with _clear_definition_errors():
         definition = job.get_definition()
