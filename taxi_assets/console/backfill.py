@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from typing import Any
 
 from taxi_assets.console.how import How
 from taxi_assets.console.outcome import Outcome
@@ -58,17 +59,15 @@ class SideBySide:
             if outcomes[month].end == "left" and done.result().why != "not begun":
                 outcomes[month] = done.result()
                 over = sum(outcome.why != "not begun" for outcome in outcomes.values())
-                end = outcomes[month].end
-                messages().print(
-                    f"[bold]{over} of {len(outcomes)}[/]: {self.pipeline.service} {month_name(month)} {end}"
-                )
+                name = f"{self.pipeline.service} {month_name(month)}"
+                messages().print(f"[bold]{over} of {len(outcomes)}[/]: {name} {outcomes[month].end}")
 
     def _run(self, month: date) -> Outcome:
         if self._stopped.is_set():
             return Outcome("left", "not begun")
         began = time.monotonic()
-        told = {"service": self.pipeline.service, "month": month_name(month), "stores": list(self.stores)}
-        told |= {"how": asdict(self.how), "tags": self.tags}
+        told: dict[str, Any] = {"service": self.pipeline.service, "month": month_name(month)}
+        told |= {"stores": list(self.stores), "how": asdict(self.how), "tags": self.tags}
         command = [sys.executable, "-m", "taxi_assets.console.one_month"]
         with subprocess.Popen(
             command,

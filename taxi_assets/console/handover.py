@@ -53,9 +53,8 @@ def hand_over(
     from taxi_assets.automation.attempts import under_way
 
     busy = under_way(instance, pipeline.service)
-    taken = {
-        month: Outcome("left", "a run waits or is under way already") for month in months if month_name(month) in busy
-    }
+    elsewhere = Outcome("left", "a run waits or is under way already")
+    taken = {month: elsewhere for month in months if month_name(month) in busy}
     wanted = [month for month in months if month not in taken]
     if not wanted:
         return taken

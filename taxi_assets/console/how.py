@@ -26,10 +26,10 @@ class How:
     def config(self, service: str) -> dict[str, Any]:
         """The configuration of a run of that service.
 
-        It names the source also where the shell does: whoever repeats the run later, the daemon perhaps, takes that one.
+        It names the source also where the shell does: whoever repeats the run, the daemon perhaps, takes that one.
         """
         fetch = {"force": self.force, "source": self.source or _source_of_the_shell()}
-        told = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
+        told: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
         known = {op: {name: value for name, value in config.items() if value} for op, config in told.items()}
         return {"ops": {op: {"config": config} for op, config in known.items() if config}}
 
