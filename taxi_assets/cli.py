@@ -61,6 +61,18 @@ def verify(
 
 
 @app.command()
+def log(
+    service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
+    months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
+    csv: Csv = False,
+) -> None:
+    """Who or what loaded each month, from which file, with which code and configuration, how many rows, when."""
+    from taxi_assets.console.log import show_log
+
+    show_log(service, months, csv=csv)
+
+
+@app.command()
 def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 3000) -> None:
     """The local services, then the Dagster UI with its daemon."""
     from taxi_assets.console.dev import develop
