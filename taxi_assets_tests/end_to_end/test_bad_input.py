@@ -160,6 +160,15 @@ def test_a_file_that_is_none(loaded: Taxi, web: FaultyServer, body: bytes, expec
     refused(loaded, *expected)
 
 
+def test_a_month_without_a_row_to_keep_is_blocked(loaded: Taxi, web: FaultyServer) -> None:
+    web.publish(CSV, packed(*[line(passenger_count="0")] * 7))
+    before = loaded.asks(f"SELECT source_month, count(*) FROM {TABLE} GROUP BY 1")
+    said = loaded("run", "yellow", "--months", MONTH, "--only", "postgres")
+    assert said.code == 1
+    assert "month_not_empty: 0 rows kept" in said.err
+    assert loaded.asks(f"SELECT source_month, count(*) FROM {TABLE} GROUP BY 1") == before
+
+
 @pytest.mark.parametrize(
     "damage", [lambda body: body[: len(body) // 2], lambda body: body[:-300] + bytes(296) + b"PAR1"]
 )
