@@ -124,9 +124,20 @@ def _first_error(result: Any) -> str:
         error = event.step_failure_data.error
         while error.cause:
             error = error.cause
+        if error.cls_name == "DagsterAssetCheckFailedError":
+            return str(_not_passed(error.message))
         data = event.step_failure_data.user_failure_data
         return str(data.description if data and data.description else error.message).strip()
     return "The run failed before its first step."
+
+
+def _not_passed(message: str) -> TaxiError:
+    return TaxiError(
+        "A check that must be passed was not, so nothing was loaded.",
+        found=", ".join(line.strip() for line in message.strip().splitlines()[1:]),
+        intact="every store",
+        next_step="see above what the check found; mend the file, or the rules in the pipeline's YAML",
+    )
 
 
 def _warnings(result: Any) -> list[str]:
