@@ -14,10 +14,9 @@ second between. In the shape `month` the one object is replaced at once, for eve
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +25,8 @@ from taxi_assets.errors import PassingError, TaxiError
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.google_errors import clear_errors
 from taxi_assets.stores.lake_files import LakeFile, Shape, month_files, rejected_name
+from taxi_assets.stores.lake_log import LakeLoad, log_name, read_log
 from taxi_assets.stores.lake_objects import LakeObject, month_objects, put, remove, retry, side_by_side
-from taxi_assets.stores.load_log import LoadEntry
 from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.trips.months import month_name
 
@@ -36,62 +35,6 @@ if TYPE_CHECKING:
 
 EARLIER_LOADS = 100
 """How many earlier loads of a month its log remembers."""
-
-
-@dataclass(frozen=True)
-class LakeLoad:
-    """A month in the lake, as its log says.
-
-    Attributes:
-        entry: From which file, how much, by whom, when.
-        bucket: The bucket.
-        shape: `month` or `date`.
-        objects: The objects with the kept rows.
-        rejected: The object with the rejected rows.
-        earlier: What the log said of earlier loads, the newest first: when, run, checksum of the file, rows.
-    """
-
-    entry: LoadEntry
-    bucket: str
-    shape: Shape
-    objects: tuple[LakeObject, ...]
-    rejected: LakeObject
-    earlier: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def month(self) -> str:
-        """`2021-01`."""
-        return month_name(self.entry.source_month)
-
-    @property
-    def size(self) -> int:
-        """The size of the kept rows' objects together."""
-        return sum(found.bytes for found in self.objects)
-
-    @property
-    def uris(self) -> list[str]:
-        """The addresses of the objects with the kept rows."""
-        return [f"gs://{self.bucket}/{found.name}" for found in self.objects]
-
-    def to_json(self) -> str:
-        """The text of the log object."""
-        return json.dumps(asdict(self), default=str, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> LakeLoad:
-        """Reads that text."""
-        found = json.loads(text)
-        entry = found["entry"]
-        entry["source_month"] = date.fromisoformat(entry["source_month"])
-        entry["loaded_at"] = datetime.fromisoformat(entry["loaded_at"])
-        return cls(
-            entry=LoadEntry(**entry),
-            bucket=found["bucket"],
-            shape=found["shape"],
-            objects=tuple(LakeObject(**item) for item in found["objects"]),
-            rejected=LakeObject(**found["rejected"]),
-            earlier=tuple(found["earlier"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -129,33 +72,37 @@ def store_month(
     service, name, patience = month.service.name, month_name(month.month), cloud.patience
     entry = month.entry("lake", place(cloud, service, month.month, shape))
     files = month_files(month, shape, folder)
-    rejected = LakeFile(rejected_name(service, name), month.rejected.path, month.rejected.rows)
+    files.append(LakeFile(rejected_name(service, name), month.rejected.path, month.rejected.rows))
     with clear_errors(f"Storing {month} in the lake", f"gs://{cloud.bucket}"):
         bucket = cloud.storage().bucket(cloud.bucket)
-        before, generation = _read_log(bucket, service, name, patience)
+        before, generation = read_log(bucket, service, name, patience)
         there = month_objects(bucket, service, name, patience)
-        done = _put_all(bucket, [*files, rejected], there, patience, progress)
-        seconds = round(time.monotonic() - began, 3)
+        done = _put_all(bucket, files, there, patience, progress)
         load = LakeLoad(
-            entry=replace(entry, seconds=seconds, loaded_at=datetime.now(UTC)),
+            entry=replace(entry, seconds=round(time.monotonic() - began, 3), loaded_at=datetime.now(UTC)),
             bucket=cloud.bucket,
             shape=shape,
             objects=tuple(found for found, _ in done[:-1]),
             rejected=done[-1][0],
             earlier=_earlier(before),
         )
-        bucket.blob(log_name(service, name)).upload_from_string(
-            load.to_json(),
-            content_type="application/json",
-            if_generation_match=generation,
-            checksum="crc32c",
-            retry=retry(patience),
-        )
+        _switch(bucket, load, generation, patience)
         named = {found.name for found in load.objects}
         strays = [blob for blob in there.values() if blob.name not in named]
         remove(strays, patience)
         _verify_after(cloud, bucket, load)
     return Stored(load, sum(sent for _, sent in done), len(strays), time.monotonic() - began)
+
+
+def _switch(bucket: Bucket, load: LakeLoad, generation: int, patience: float) -> None:
+    """Puts the log in the place of that generation: from now on, the month is the new one."""
+    bucket.blob(log_name(load.entry.service, load.month)).upload_from_string(
+        load.to_json(),
+        content_type="application/json",
+        if_generation_match=generation,
+        checksum="crc32c",
+        retry=retry(patience),
+    )
 
 
 def _put_all(
@@ -179,16 +126,6 @@ def _put_all(
     return side_by_side(one, files)
 
 
-def _read_log(bucket: Bucket, service: str, month: str, patience: float) -> tuple[LakeLoad | None, int]:
-    """What the log says of a month, and its generation; None and 0 where there is none."""
-    blob = bucket.get_blob(log_name(service, month), retry=retry(patience))
-    if blob is None:
-        return None, 0
-    # The emulator's downloads do not say their generation, and the client forgets it then.
-    generation = int(blob.generation)
-    return LakeLoad.from_json(blob.download_as_bytes(retry=retry(patience))), generation
-
-
 def _earlier(before: LakeLoad | None) -> tuple[Mapping[str, Any], ...]:
     if before is None:
         return ()
@@ -206,53 +143,6 @@ def _verify_after(cloud: GoogleCloud, bucket: Bucket, load: LakeLoad) -> None:
             where=f"gs://{load.bucket}",
             next_step="try again",
         )
-
-
-def log_name(service: str, month: str) -> str:
-    """The name of the log object of a month."""
-    return f"_loads/{service}/{month}.json"
-
-
-def lake_load(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
-    """What the log says of a month; None where it was never loaded."""
-    with clear_errors(f"Reading the lake's log of {service} {month_name(month)}", f"gs://{cloud.bucket}"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        found, _ = _read_log(bucket, service, month_name(month), cloud.patience)
-        if found is None and not bucket.exists(retry=retry(cloud.patience)):
-            raise _no_bucket(cloud)
-        return found
-
-
-def lake_loads(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
-    """What the log says of every month of a service, the oldest month first."""
-    with clear_errors(f"Reading the lake's log of {service}", f"gs://{cloud.bucket}"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        blobs = sorted(bucket.list_blobs(prefix=f"_loads/{service}/", retry=retry(cloud.patience)), key=str)
-        texts = side_by_side(lambda blob: blob.download_as_bytes(retry=retry(cloud.patience)), blobs)
-    return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
-
-
-def list_bucket(cloud: GoogleCloud) -> None:
-    """Lists an object of the bucket: to see whether it is there and may be read.
-
-    Raises:
-        TaxiError: It is not, or may not.
-    """
-    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        if not bucket.exists(retry=retry(cloud.patience)):
-            raise _no_bucket(cloud)
-        list(bucket.list_blobs(max_results=1, retry=retry(cloud.patience)))
-
-
-def _no_bucket(cloud: GoogleCloud) -> TaxiError:
-    return TaxiError(
-        f"There is no bucket {cloud.bucket}.",
-        expected=f"the bucket that GCS_BUCKET names, at {cloud}",
-        found="404 from Cloud Storage",
-        intact="every store",
-        next_step=f"make it (gcloud storage buckets create gs://{cloud.bucket}), or correct GCS_BUCKET",
-    )
 
 
 def _changed(bucket: Bucket, load: LakeLoad, patience: float) -> list[str]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.google_errors import clear_errors
-from taxi_assets.stores.lake import LakeLoad
 from taxi_assets.stores.lake_files import count, date_column
+from taxi_assets.stores.lake_log import LakeLoad
 from taxi_assets.stores.lake_objects import LakeObject, month_objects, retry, side_by_side
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets.trips.table import TripTable

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -21,8 +21,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from taxi_assets.errors import PassingError, TaxiError
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.google_errors import PASSING_REASONS, is_conflict
-from taxi_assets.stores.lake import LakeLoad, verify_objects
-from taxi_assets.stores.warehouse_client import TOTALS, Warehouse, connected, submitted
+from taxi_assets.stores.lake import verify_objects
+from taxi_assets.stores.lake_log import LakeLoad
+from taxi_assets.stores.warehouse_client import JOB_SECONDS, TOTALS, Warehouse, connected
 from taxi_assets.stores.warehouse_tables import (
     LABELS,
     LOG_COLUMNS,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 CONFLICT_SECONDS = 300
 """How long a replacement is tried again while other transactions change the same table."""
-JOB_SECONDS = 1800
 
 
 @dataclass(frozen=True)
@@ -92,28 +92,20 @@ def replace_month(cloud: GoogleCloud, load: LakeLoad, dataset: str, table: str, 
     """
     began = time.monotonic()
     verify_objects(cloud, load)
-    what = f"{load.entry.service} {load.month}"
-    with connected(cloud, f"Loading {what} into BigQuery", f"{cloud.dataset or dataset}.{table}") as warehouse:
-        target = target_of(cloud, load.entry.service, dataset, table, warehouse.client.project)
+    service, month = load.entry.service, load.entry.source_month
+    where = f"{cloud.dataset or dataset}.{table}"
+    with connected(cloud, f"Loading {service} {load.month} into BigQuery", where) as warehouse:
+        target = target_of(cloud, service, dataset, table, warehouse.client.project)
         ensure_tables(warehouse.client, cloud, target, warehouse.retry)
-        _sweep(warehouse, target, load.entry.source_month)
-        run = uuid4().hex[:8]
-        staging = target.staging(load.entry.source_month, run)
+        _sweep(warehouse, target, month)
+        staging = target.staging(month, uuid4().hex[:8])
         try:
-            loaded = _load(warehouse, target, load, staging, run)
+            loaded = _load(warehouse, target, load, staging)
             verify_objects(cloud, load)
             _verify_staging(warehouse, target, load, staging)
-            entry = replace(
-                load.entry,
-                store="bigquery",
-                place=str(target),
-                run_id=run_id or load.entry.run_id,
-                loaded_at=datetime.now(UTC),
-                seconds=round(time.monotonic() - began, 3),
-            )
-            logged = {**asdict(entry), "load_job": loaded.job_id}
+            logged = _logged(load, target, run_id, loaded.job_id, time.monotonic() - began)
             script = _replacement(target, load, staging, logged)
-            done = _run(warehouse, script, f"taxi_replace_{load.entry.service}_{load.month}")
+            done = _run(warehouse, script, f"taxi_replace_{service}_{load.month}")
         finally:
             with suppress(Exception):
                 name = f"{target.project}.{target.dataset}.{staging}"
@@ -128,6 +120,19 @@ def replace_month(cloud: GoogleCloud, load: LakeLoad, dataset: str, table: str, 
         slot_millis=_sum(_slot_millis(loaded), _slot_millis(done)),
         seconds=time.monotonic() - began,
     )
+
+
+def _logged(load: LakeLoad, target: Target, run_id: str | None, load_job: str, seconds: float) -> dict[str, Any]:
+    """The row for the log of loads."""
+    entry = replace(
+        load.entry,
+        store="bigquery",
+        place=str(target),
+        run_id=run_id or load.entry.run_id,
+        loaded_at=datetime.now(UTC),
+        seconds=round(seconds, 3),
+    )
+    return {**asdict(entry), "load_job": load_job}
 
 
 def _sum(*values: int | None) -> int | None:
@@ -148,7 +153,8 @@ def _sweep(warehouse: Warehouse, target: Target, month: date) -> None:
             warehouse.client.delete_table(found.reference, not_found_ok=True, retry=warehouse.retry)
 
 
-def _load(warehouse: Warehouse, target: Target, load: LakeLoad, staging: str, run: str) -> bigquery.LoadJob:
+def _load(warehouse: Warehouse, target: Target, load: LakeLoad, staging: str) -> bigquery.LoadJob:
+    from google.api_core.exceptions import Conflict
     from google.cloud import bigquery
 
     client = warehouse.client
@@ -164,11 +170,14 @@ def _load(warehouse: Warehouse, target: Target, load: LakeLoad, staging: str, ru
         write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
         labels={**LABELS, "service": load.entry.service, "source_month": load.month},
     )
-    job_id = f"taxi_load_{load.entry.service}_{load.month}_{run}"
+    job_id = f"taxi_load_{load.entry.service}_{load.month}_{uuid4().hex[:8]}"
     with _job_errors(f"The load job {job_id} of {load.entry.service} {load.month}", load):
-        job: bigquery.LoadJob = submitted(warehouse, job_id, lambda: client.load_table_from_uri(
-            load.uris, table.reference, job_id=job_id, job_config=config, retry=warehouse.retry
-        ))  # fmt: skip
+        try:
+            job = client.load_table_from_uri(
+                load.uris, table.reference, job_id=job_id, job_config=config, retry=warehouse.retry
+            )
+        except Conflict:  # the answer to a first try was lost: the job has a name of its own, and runs once
+            job = cast(bigquery.LoadJob, client.get_job(job_id, retry=warehouse.retry))
         job.result(retry=warehouse.retry, timeout=JOB_SECONDS)
     return job
 
@@ -182,7 +191,7 @@ def _job_errors(doing: str, load: LakeLoad) -> Iterator[None]:
         yield
     except GoogleAPICallError as error:
         causes = [item for item in error.errors or [] if isinstance(item, dict) and item.get("reason")]
-        if not causes:
+        if not causes or error.code in (401, 403):
             raise
         cause = next((item for item in causes if str(item.get("location", "")).startswith("gs://")), causes[0])
         named = [uri for uri in load.uris if uri in f"{cause.get('location')} {cause.get('message')}"]
@@ -198,8 +207,7 @@ def _job_errors(doing: str, load: LakeLoad) -> Iterator[None]:
 
 def _verify_staging(warehouse: Warehouse, target: Target, load: LakeLoad, staging: str) -> None:
     name = name_in_sql(target.project, target.dataset, staging)
-    job = warehouse.client.query(f"{TOTALS} {name}", retry=warehouse.retry)
-    (row,) = job.result(retry=warehouse.retry)
+    (row,) = warehouse.ask(f"{TOTALS} {name}")[1]
     if (row.trips, row.cents) != (load.entry.rows_kept, load.entry.cents):
         raise TaxiError(
             f"BigQuery read other rows of {load.entry.service} {load.month} from the lake than were cleaned.",
@@ -232,16 +240,18 @@ def _replacement(target: Target, load: LakeLoad, staging: str, logged: dict[str,
 
 def _run(warehouse: Warehouse, script: str, name: str) -> bigquery.QueryJob:
     """Runs a transaction; when another one was in its way, again."""
-    from google.cloud.bigquery import QueryJobConfig
+    from google.api_core.exceptions import Conflict
+    from google.cloud.bigquery import QueryJob, QueryJobConfig
 
     def once() -> bigquery.QueryJob:
         job_id = f"{name}_{uuid4().hex[:8]}"
         config = QueryJobConfig(labels=LABELS)
-        job: bigquery.QueryJob = submitted(warehouse, job_id, lambda: warehouse.client.query(
-            script, job_id=job_id, job_config=config, retry=warehouse.retry, job_retry=None
-        ))  # fmt: skip
-        job.result(retry=warehouse.retry, job_retry=None, timeout=JOB_SECONDS)
-        return job
+        try:
+            return warehouse.ask(script, job_id=job_id, job_config=config)[0]
+        except Conflict:
+            job = cast(QueryJob, warehouse.client.get_job(job_id, retry=warehouse.retry))
+            job.result(retry=warehouse.retry, job_retry=None, timeout=JOB_SECONDS)
+            return job
 
     again = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and is_conflict(error)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from taxi_assets.trips.cents import CENTS_SQL
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+JOB_SECONDS = 1800
+"""How long a job may take."""
 TOTALS = f"SELECT COUNT(*) AS trips, CAST({CENTS_SQL} AS INT64) AS cents FROM"
 """Rows and whole cents of what follows."""
 
@@ -32,11 +34,21 @@ class Warehouse:
     cloud: GoogleCloud
     retry: Any
 
+    def ask(self, sql: str, **more: Any) -> tuple[bigquery.QueryJob, bigquery.table.RowIterator]:
+        """Runs SQL to its end; `more` goes to the client's `query`.
+
+        A failed job is not repeated here, as the client would for hours: Dagster tries the step again.
+        """
+        job = self.client.query(sql, retry=self.retry, job_retry=None, **more)
+        return job, job.result(retry=self.retry, job_retry=None, timeout=JOB_SECONDS)
+
 
 @contextmanager
-def connected(cloud: GoogleCloud, doing: str, where: str) -> Iterator[Warehouse]:
+def connected(
+    cloud: GoogleCloud, doing: str, where: str, intact: str = "the month as it was before"
+) -> Iterator[Warehouse]:
     """A client; errors of Google's become clear ones: see `clear_errors`."""
-    with clear_errors(doing, where):
+    with clear_errors(doing, where, intact):
         client: Any = cloud.bigquery()
         from google.cloud.bigquery import DEFAULT_RETRY
 
@@ -44,13 +56,3 @@ def connected(cloud: GoogleCloud, doing: str, where: str) -> Iterator[Warehouse]
             yield Warehouse(client, cloud, DEFAULT_RETRY.with_timeout(cloud.patience))
         finally:
             client.close()
-
-
-def submitted(warehouse: Warehouse, job_id: str, submit: Callable[[], Any]) -> Any:
-    """Submits a job under a name of its own, so that a request which is repeated cannot run it twice."""
-    from google.api_core.exceptions import Conflict
-
-    try:
-        return submit()
-    except Conflict:
-        return warehouse.client.get_job(job_id, retry=warehouse.retry)

@@ -43,17 +43,17 @@ def query(cloud: GoogleCloud, sql: str, max_bytes_billed: int | None = None) -> 
         PassingError: The service was lost.
         TaxiError: The query is wrong, is not permitted, or would be billed for more bytes than that.
     """
+    from google.api_core.exceptions import GoogleAPICallError
     from google.cloud.bigquery import QueryJobConfig
 
-    with connected(cloud, "The query", str(cloud)) as warehouse:
+    with connected(cloud, "The query", str(cloud), intact="every table") as warehouse:
         config = QueryJobConfig(maximum_bytes_billed=max_bytes_billed)
         if cloud.dataset:
             config.default_dataset = f"{warehouse.client.project}.{cloud.dataset}"
         try:
-            job = warehouse.client.query(sql, job_config=config, retry=warehouse.retry)
-            found = job.result(retry=warehouse.retry)
-        except Exception as error:
-            if "bytesBilledLimitExceeded" in str(error):
+            job, found = warehouse.ask(sql, job_config=config)
+        except GoogleAPICallError as error:
+            if any(item.get("reason") == "bytesBilledLimitExceeded" for item in error.errors if isinstance(item, dict)):
                 raise _too_much(max_bytes_billed, str(error)) from error
             raise
         rows = (tuple(row.values()) for row in found)
@@ -121,10 +121,7 @@ def verify_months(cloud: GoogleCloud, service: str, dataset: str, table: str) ->
             WHERE store = 'bigquery' AND place = '{target}'
             QUALIFY ROW_NUMBER() OVER (PARTITION BY source_month ORDER BY loaded_at DESC) = 1"""  # noqa: S608
         try:
-            there, log = (
-                {row[0]: (row[1], row[2]) for row in warehouse.client.query(sql, retry=warehouse.retry).result()}
-                for sql in (counted, logged)
-            )
+            there, log = ({row[0]: (row[1], row[2]) for row in warehouse.ask(sql)[1]} for sql in (counted, logged))
         except NotFound:
             return []
     return [

@@ -194,7 +194,9 @@ def _fit(client: bigquery.Client, target: Target, found: bigquery.Table, retry: 
     missing = [column for column in target.service.columns if column.name not in there]
     if missing:
         added = ", ".join(f"ADD COLUMN IF NOT EXISTS {name_in_sql(c.name)} {c.type.bigquery}" for c in missing)
-        client.query(f"ALTER TABLE {target.in_sql} {added}", retry=retry).result(retry=retry)
+        client.query(f"ALTER TABLE {target.in_sql} {added}", retry=retry, job_retry=None).result(
+            retry=retry, job_retry=None
+        )
     described = {field.name: field.description for field in found.schema}
     if missing or any(described[name] != column.comment for name, column in wanted.items() if name in described):
         kept = [schema([wanted[field.name]])[0] if field.name in wanted else field for field in found.schema]
