@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from taxi_assets.local import dagster_home, dagster_storage
-from taxi_assets.settings import Settings
+from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.postgres_address import PostgresAddress
+from taxi_assets_tests.automation.published import Waiting
+from taxi_assets_tests.faulty_server import FaultyServer
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +32,18 @@ def instance(empty_instance: dg.DagsterInstance) -> dg.DagsterInstance:
     empty_instance.wipe()
     empty_instance.daemon_cursor_storage.set_cursor_values({"taxi_assets/alerts": ""})
     return empty_instance
+
+
+@pytest.fixture
+def waiting(
+    instance: dg.DagsterInstance, postgres: PostgresAddress, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Waiting]:
+    """The platform with a source that publishes nothing yet, loading into a schema of its own."""
+    with FaultyServer() as server:
+        schema = f"automation_{server.url.rpartition(':')[2]}"
+        told = {"TAXI_HOME": str(home), "TAXI_SOURCE_URL": server.url, "TAXI_SOURCE_ATTEMPTS": "1"}
+        for name, value in {**told, "POSTGRES_SCHEMA": schema}.items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+        yield Waiting(server, instance, postgres, schema)
+    settings.cache_clear()
