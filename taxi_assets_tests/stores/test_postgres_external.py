@@ -19,7 +19,7 @@ from taxi_assets.settings import PROJECT_ROOT, read_settings
 from taxi_assets.stores.postgres_address import PostgresAddress, connect, postgres_address
 from taxi_assets.stores.postgres_load import load_month
 from taxi_assets.stores.postgres_roles import LOADER, OWNER, ROLES, ROLES_FILE, connect_as
-from taxi_assets_tests.stores.conftest import PASSWORD
+from taxi_assets_tests.external_postgres import PASSWORD
 from taxi_assets_tests.stores.months import cleaned
 
 
