@@ -105,7 +105,7 @@ def replace_month(cloud: GoogleCloud, load: LakeLoad, dataset: str, table: str, 
             _verify_staging(warehouse, target, load, staging)
             logged = _logged(load, target, run_id, loaded.job_id, time.monotonic() - began)
             script = _replacement(target, load, staging, logged)
-            done = _run(warehouse, script, f"taxi_replace_{service}_{load.month}")
+            done = run_transaction(warehouse, script, f"taxi_replace_{service}_{load.month}")
         finally:
             with suppress(Exception):
                 name = f"{target.project}.{target.dataset}.{staging}"
@@ -238,8 +238,8 @@ def _replacement(target: Target, load: LakeLoad, staging: str, logged: dict[str,
     """  # noqa: S608
 
 
-def _run(warehouse: Warehouse, script: str, name: str) -> bigquery.QueryJob:
-    """Runs a transaction; when another one was in its way, again."""
+def run_transaction(warehouse: Warehouse, script: str, name: str) -> bigquery.QueryJob:
+    """Runs a script with a transaction as a job of that name; when another transaction was in its way, again."""
     from google.api_core.exceptions import Conflict
     from google.cloud.bigquery import QueryJob, QueryJobConfig
 

@@ -16,7 +16,7 @@ from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 LAKE_MOMENTS = ("uploading", "remove")
-WAREHOUSE_MOMENTS = ("_load", "_verify_staging", "_run")
+WAREHOUSE_MOMENTS = ("_load", "_verify_staging", "run_transaction")
 
 
 def stay(*_: Any, **__: Any) -> None:
