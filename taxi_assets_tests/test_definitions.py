@@ -49,7 +49,7 @@ def test_each_asset_says_what_it_is(definitions: dg.Definitions, service: str, n
 @pytest.mark.parametrize("service", ["yellow", "green"])
 def test_each_check_of_the_spine_is_made_month_by_month(definitions: dg.Definitions, service: str) -> None:
     graph = definitions.resolve_asset_graph()
-    spine = [key for key in graph.asset_check_keys if key.asset_key.path in ([service, name] for name in SPINE)]
+    spine = [key for key in graph.asset_check_keys if list(key.asset_key.path) in [[service, name] for name in SPINE]]
     specs = {key.name: graph.get_check_spec(key) for key in spine}
     blocking = {name for name, spec in specs.items() if spec.blocking}
     assert {"rows_accounted_for", "no_kept_row_breaks_a_rule", "month_not_empty"} <= blocking

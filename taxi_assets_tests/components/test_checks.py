@@ -25,7 +25,8 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 @pytest.fixture(scope="module")
 def pipeline() -> TaxiPipeline:
-    return TaxiPipeline.resolve_from_dict(pipelines()["yellow"].attributes)
+    found: TaxiPipeline = TaxiPipeline.resolve_from_dict(pipelines()["yellow"].attributes)
+    return found
 
 
 def cleaned(

@@ -166,6 +166,7 @@ def test_a_month_without_a_row_to_keep_is_blocked(loaded: Taxi, web: FaultyServe
     said = loaded("run", "yellow", "--months", MONTH, "--only", "postgres")
     assert said.code == 1
     assert "month_not_empty: 0 rows kept" in said.err
+    assert "A check that must be passed was not, so nothing was loaded." in said.err
     assert loaded.asks(f"SELECT source_month, count(*) FROM {TABLE} GROUP BY 1") == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -85,12 +86,14 @@ def test_the_run_is_one_like_any_other(run: dg.DagsterRun) -> None:
 
 
 def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.DagsterRun, taxi: Taxi) -> None:
-    done = events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    shown = {event.asset_key.to_user_string(): event.materialization.metadata for event in done if event.asset_key}
-    assert set(shown) == {f"yellow/{name}" for name in ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")}
+    shown: dict[str, dict[str, Any]] = {
+        event.asset_key.path[-1]: {name: value.value for name, value in event.materialization.metadata.items()}
+        for event in events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key
+    }
+    assert set(shown) == {"raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table"}
     raw, clean, rejected, table = (
-        {name: value.value for name, value in shown[f"yellow/{asset}"].items()}
-        for asset in ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")
+        shown[name] for name in ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")
     )
     assert raw["url"].endswith("yellow_tripdata_2021-01.csv.gz")
     assert len(raw["sha256"]) == 64
