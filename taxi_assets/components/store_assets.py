@@ -12,7 +12,7 @@ from taxi_assets.failures import as_failure
 from taxi_assets.pipelines.places import place
 from taxi_assets.settings import settings
 from taxi_assets.stores.google_io import MonthForLake, MonthForWarehouse
-from taxi_assets.stores.lake import LakeLoad
+from taxi_assets.stores.lake_log import LakeLoad
 from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.trips.table import TripTable
 

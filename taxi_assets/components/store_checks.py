@@ -14,8 +14,8 @@ from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.files import work_folder
 from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.lake import LakeLoad
 from taxi_assets.stores.lake_check import read_back
+from taxi_assets.stores.lake_log import LakeLoad
 from taxi_assets.stores.postgres import PostgresResource
 from taxi_assets.stores.warehouse_query import count_month
 from taxi_assets.trips.checks import unknown_zones

@@ -51,7 +51,7 @@ def _postgres(found: Settings) -> str:
 
 def _lake(found: Settings) -> str:
     from taxi_assets.stores.google import GoogleCloud
-    from taxi_assets.stores.lake import list_bucket
+    from taxi_assets.stores.lake_log import list_bucket
 
     cloud = GoogleCloud.from_settings(found)
     list_bucket(cloud)

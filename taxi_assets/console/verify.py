@@ -83,8 +83,8 @@ def _in_the_cloud(pipeline: Pipeline) -> Iterator[Held]:
 
 def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[Held]:
     from taxi_assets.stores.files import work_folder
-    from taxi_assets.stores.lake import lake_loads
     from taxi_assets.stores.lake_check import read_back
+    from taxi_assets.stores.lake_log import lake_loads
 
     with work_folder(Path(cloud.home), f"verify-{service}") as folder:
         for load in lake_loads(cloud, service):

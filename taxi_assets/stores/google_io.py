@@ -13,8 +13,9 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import as_failure
 from taxi_assets.stores.files import work_folder
 from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.lake import LakeLoad, lake_load, store_month
+from taxi_assets.stores.lake import store_month
 from taxi_assets.stores.lake_files import Shape
+from taxi_assets.stores.lake_log import LakeLoad, lake_load
 from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.stores.postgres import PostgresResource
 from taxi_assets.stores.warehouse import replace_month

@@ -116,7 +116,7 @@ def list_bucket(cloud: GoogleCloud) -> None:
     Raises:
         TaxiError: It is not, or may not.
     """
-    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}"):
+    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}", intact="everything"):
         bucket = cloud.storage().bucket(cloud.bucket)
         if not bucket.exists(retry=retry(cloud.patience)):
             raise _no_bucket(cloud)
@@ -131,18 +131,3 @@ def _no_bucket(cloud: GoogleCloud) -> TaxiError:
         intact="every store",
         next_step=f"make it (gcloud storage buckets create gs://{cloud.bucket}), or correct GCS_BUCKET",
     )
-
-
-def probe_lake(cloud: GoogleCloud) -> str:
-    """Lists the bucket, to test the connection; says where it is.
-
-    Raises:
-        TaxiError: There is no such bucket, or it refuses.
-        PassingError: The service does not answer.
-    """
-    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}", intact="everything"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        if not bucket.exists(retry=retry(cloud.patience)):
-            raise _no_bucket(cloud)
-        list(bucket.list_blobs(max_results=1, retry=retry(cloud.patience)))
-    return f"gs://{cloud.bucket} at {cloud}"

@@ -102,7 +102,7 @@ def count_month(cloud: GoogleCloud, service: str, dataset: str, table: str, mont
         target = target_of(cloud, service, dataset, table, warehouse.client.project)
         sql = f"{TOTALS} {target.in_sql} WHERE source_month = {value_in_sql(month)}"
         try:
-            (row,) = warehouse.client.query(sql, retry=warehouse.retry).result(retry=warehouse.retry)
+            (row,) = warehouse.ask(sql)[1]
         except NotFound:
             return 0, 0
     return int(row[0]), int(row[1])
@@ -127,9 +127,3 @@ def verify_months(cloud: GoogleCloud, service: str, dataset: str, table: str) ->
     return [
         MonthTotals(month, *there.get(month, (0, 0)), *log.get(month, (None, None))) for month in sorted({*there, *log})
     ]
-
-
-def verify_month(cloud: GoogleCloud, service: str, dataset: str, table: str, month: date) -> MonthTotals:
-    """One month of `verify_months`; zeros where it is in neither."""
-    found = {totals.month: totals for totals in verify_months(cloud, service, dataset, table)}
-    return found.get(month, MonthTotals(month, 0, 0, None, None))

@@ -20,7 +20,7 @@ from taxi_assets.stores.lake_files import Shape
 from taxi_assets.stores.lake_log import LakeLoad
 from taxi_assets.stores.month import MonthOfTrips
 from taxi_assets.stores.warehouse import Replaced, replace_month
-from taxi_assets.stores.warehouse_query import MonthTotals, query, verify_month, verify_months
+from taxi_assets.stores.warehouse_query import MonthTotals, count_month, query, verify_months
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
 from taxi_assets_tests.stores.cloud.cloud_process import WAREHOUSE_MOMENTS
@@ -41,7 +41,9 @@ def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
 
 
 def totals(cloud: GoogleCloud, month: MonthOfTrips) -> MonthTotals:
-    return verify_month(cloud, month.service.name, "unused", "trips", month.month)
+    found = {each.month: each for each in verify_months(cloud, month.service.name, "unused", "trips")}[month.month]
+    assert (found.rows, found.cents) == count_month(cloud, month.service.name, "unused", "trips", month.month)
+    return found
 
 
 def tables(cloud: GoogleCloud) -> list[str]:
