@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from threading import Thread
 from typing import Any
 
@@ -86,8 +87,13 @@ class MailReceiver:
 
 
 @contextmanager
-def mail_receiver(user: str, password: str, refusals: Sequence[str] = ()) -> Iterator[MailReceiver]:
-    """A server that runs as long as the block, and wants a login."""
+def mail_receiver(
+    user: str, password: str, refusals: Sequence[str] = (), **encrypted: SSLContext
+) -> Iterator[MailReceiver]:
+    """A server that runs as long as the block, and wants a login.
+
+    `ssl_context` encrypts from the first byte, `tls_context` after STARTTLS, which it then wants.
+    """
     receiver = MailReceiver(user, password, list(refusals))
     controller = Controller(
         receiver,
@@ -95,7 +101,9 @@ def mail_receiver(user: str, password: str, refusals: Sequence[str] = ()) -> Ite
         port=free_port(),
         authenticator=receiver.log_in,
         auth_required=True,
-        auth_require_tls=False,
+        auth_require_tls="tls_context" in encrypted,
+        require_starttls="tls_context" in encrypted,
+        **encrypted,
         ready_timeout=30,
     )
     receiver.port = controller.port

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from taxi_assets.automation.alerts import why
 from taxi_assets.automation.alerts.alert import Alert, Why
@@ -154,6 +162,43 @@ def test_servers_that_are_not_there_fail_nothing_and_show_no_secret(caplog: pyte
     assert "could not be delivered by Slack: ConnectionError." in caplog.text
     assert "could not be delivered by mail: ConnectionRefusedError." in caplog.text
     assert "secret" not in caplog.text
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 with its key, which nobody but the tests trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize(("mode", "how"), [("starttls", "tls_context"), ("tls", "ssl_context")])
+def test_mail_goes_encrypted_to_a_server_that_is_trusted_and_to_no_other(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: str, how: str
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    with mail_receiver("taxi", "word", **{how: context}) as mails:
+        settings = {"taxi_smtp_host": "127.0.0.1", "taxi_smtp_port": mails.port, "taxi_smtp_tls": mode}
+        settings |= {"taxi_smtp_user": "taxi", "taxi_smtp_password": "word"}
+        send(**settings)
+        assert mails.got == []
+        assert "could not be delivered by mail: SSLCertVerificationError." in caplog.text
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        send(**settings)
+    assert [recipients for recipients, _ in mails.got] == [["ada@example.org"]]
 
 
 def test_a_wrong_password_and_a_team_without_an_address_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,8 +10,10 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
+from sqlalchemy.exc import OperationalError
 
 from taxi_assets.automation.alerts import sensor
+from taxi_assets.automation.alerts.events import AlertMaker
 from taxi_assets.settings import Settings
 from taxi_assets_tests.automation.alerts import small_runs
 from taxi_assets_tests.automation.receivers import HttpReceiver, http_receiver
@@ -269,6 +271,54 @@ def test_what_was_before_the_last_hour_is_not_told_of_at_the_first_look(
     small_runs.run(instance, "2020-04")
     tick(instance, time.time() + 2 * sensor.FIRST_LOOK_SECONDS)
     assert receiver.got == []
+
+
+def test_a_tick_that_is_cut_off_sends_nothing_twice(
+    instance: dg.DagsterInstance, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_runs.broken_months.add("2020-04")
+    small_runs.run(instance, "2020-04")
+    small_runs.run(instance, "2020-09")
+    failing = AlertMaker.retry_needed
+
+    def lost(*args: Any) -> Any:
+        raise OperationalError("SELECT", {}, ConnectionError("the database went away"))
+
+    monkeypatch.setattr(AlertMaker, "retry_needed", lost)
+    with pytest.raises(OperationalError):
+        tick(instance)
+    assert [alert["kind"] for alert in alerts(receiver)] == ["run_failed"]
+    monkeypatch.setattr(AlertMaker, "retry_needed", failing)
+    tick(instance)
+    assert [alert["kind"] for alert in alerts(receiver)] == ["run_failed", "retry_needed"]
+
+
+def test_a_tick_that_has_no_time_left_leaves_the_rest_to_the_next(
+    instance: dg.DagsterInstance, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensor, "TICK_SECONDS", -1.0)
+    small_runs.broken_months.add("2020-04")
+    small_runs.run(instance, "2020-04")
+    small_runs.run(instance, "2020-09")
+    assert tick(instance) == "1 alerts sent by webhook."
+    assert tick(instance) == "1 alerts sent by webhook."
+    assert tick(instance) == "0 alerts sent by webhook."
+    assert [alert["kind"] for alert in alerts(receiver)] == ["run_failed", "retry_needed"]
+
+
+def test_an_event_that_cannot_be_understood_does_not_silence_the_others(
+    instance: dg.DagsterInstance, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_runs.broken_months.add("2020-04")
+    small_runs.run(instance, "2020-04")
+    small_runs.run(instance, "2020-09")
+
+    def confused(*args: Any) -> Any:
+        raise AttributeError("an event of another version of Dagster")
+
+    monkeypatch.setattr(AlertMaker, "run_failed", confused)
+    tick(instance)
+    assert [alert["kind"] for alert in alerts(receiver)] == ["retry_needed"]
 
 
 def test_without_a_channel_the_sensor_says_which_settings_there_are(
