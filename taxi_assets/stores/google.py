@@ -63,7 +63,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
             home=str(found.taxi_home),
             bucket=found.gcs_bucket or BUCKET,
             project=found.gcp_project or (None if kind == "google" else PROJECT),
-            location=getattr(found, "gcp_location", None),
+            location=found.gcp_location,
             dataset=found.bigquery_dataset,
             key_file=str(path) if path and kind == "google" else None,
             key_setting=setting if path and kind == "google" else None,
