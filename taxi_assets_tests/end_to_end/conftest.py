@@ -10,6 +10,11 @@ import pytest
 from taxi_assets_tests.taxi_command import Taxi
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs these tests, the slow ones, after all others."""
+    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
     """`taxi` in a folder that is no checkout, with its server; the server is stopped at the end."""
