@@ -222,13 +222,14 @@ def test_a_failed_check_is_told_of_once_with_its_severity(
     tick(instance)
     assert receiver.got == []
     monkeypatch.setattr(small_runs, "check_passes", False)
-    run_id = small_runs.run_check(instance, name, "2020-04").run_id
+    result = small_runs.run_check(instance, name, "2020-04")
+    assert result.success == (severity == "warning")
     tick(instance)
     (alert,) = alerts(receiver)
     assert (alert["kind"], alert["severity"], alert["what"]) == ("check_failed", severity, what)
     assert alert["why"] == {"summary": "7 read, 5 kept, 1 rejected", "details": {}}
     assert alert["owners"] == small_runs.OWNERS
-    assert alert["link"] == f"{UI}/runs/{run_id}"
+    assert alert["link"] == f"{UI}/runs/{result.run_id}"
 
 
 def test_a_late_month_is_told_of_once_a_day(instance: dg.DagsterInstance, receiver: HttpReceiver) -> None:
