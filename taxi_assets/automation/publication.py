@@ -62,8 +62,6 @@ def publication_sensor(pipeline: Pipeline, told: Publication) -> dg.SensorDefini
         seen = _read(context.cursor)
         probed = probe(source, pipeline.service, {month: _known(loads[month], seen.get(month)) for month in months})
         found = judge(context.instance, pipeline, probed, loads, changed=True)
-        for reason in found.reasons:
-            context.log.info(reason)
         skip = None if found.requests else found.skip(pipeline)
         return dg.SensorResult(list(found.requests), skip_reason=skip, cursor=_written(probed, seen))
 
