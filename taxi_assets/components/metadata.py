@@ -26,10 +26,14 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 def preview(table: TripTable) -> dg.MetadataValue[Any]:
     """The first ten rows, as a table."""
     rows = next(iter(table.batches(rows=PREVIEW_ROWS)), None)
-    records = [] if rows is None else rows.slice(0, PREVIEW_ROWS).to_pylist()
+    return preview_of([] if rows is None else rows.slice(0, PREVIEW_ROWS).to_pylist(), table.schema.names)
+
+
+def preview_of(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dg.MetadataValue[Any]:
+    """Records as a table with columns of these names."""
     return dg.MetadataValue.table(
         [dg.TableRecord({name: _shown(value) for name, value in record.items()}) for record in records],
-        dg.TableSchema([dg.TableColumn(name) for name in table.schema.names]),
+        dg.TableSchema([dg.TableColumn(name) for name in names]),
     )
 
 
@@ -38,7 +42,9 @@ def _shown(value: object) -> str | int | float | bool:
         return value.isoformat(sep=" ")
     if isinstance(value, date):
         return value.isoformat()
-    return "" if value is None else value  # type: ignore[return-value]
+    if value is None:
+        return ""
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def summary_metadata(summary: Summary) -> dict[str, Any]:
@@ -65,12 +71,16 @@ def bars(title: str, values: Mapping[str, float]) -> dg.MetadataValue[Any]:
         f'<text x="{6 + i * step + (step - 5) / 2}" y="{height + 34}" text-anchor="middle">{label}</text>'
         for i, (label, value) in enumerate(values.items())
     )
+    return picture(title, f"{title} (highest: {top:,.0f})", drawn, (width, height + 42))
+
+
+def picture(name: str, headline: str, drawn: str, size: tuple[int, int]) -> dg.MetadataValue[Any]:
+    """A picture in Markdown: the SVG elements `drawn` below a headline; width and height in pixels."""
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height + 42}" font-family="sans-serif" '
-        f'font-size="10"><rect width="100%" height="100%" fill="white"/>'
-        f'<text x="6" y="12">{title} (highest: {top:,.0f})</text>{drawn}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" font-family="sans-serif" '
+        f'font-size="10"><rect width="100%" height="100%" fill="white"/><text x="6" y="12">{headline}</text>{drawn}</svg>'
     )
-    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+    return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
 
 
 def trips_by_hour(summary: Summary) -> dg.MetadataValue[Any]:

@@ -12,6 +12,7 @@ from taxi_assets.automation.freshness import Freshness, freshness
 from taxi_assets.automation.publication import Publication, publication_sensor
 from taxi_assets.automation.schedules import Schedule, schedule
 from taxi_assets.components import assets, checks, store_assets, store_checks
+from taxi_assets.components.partitions import months_since
 from taxi_assets.pipelines import STORE_ASSETS, Pipeline
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name
@@ -87,7 +88,7 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     @property
     def partitions(self) -> dg.PartitionsDefinition[Any]:
         """The months of the files, from `start` to the last one that is over."""
-        return dg.MonthlyPartitionsDefinition(start_date=self.start, fmt="%Y-%m", timezone="America/New_York")
+        return months_since(self.start)
 
     @property
     def plan(self) -> Pipeline:
