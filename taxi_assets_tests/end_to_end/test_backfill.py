@@ -1,0 +1,72 @@
+"""Several months without a daemon: side by side, with a summary, and only what is missing the next time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+from taxi_assets_tests.automation.published import csv_body
+from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.taxi_command import SCRIPT, Taxi
+
+TABLE = "backfilled.yellow_cab_data"
+
+
+def path(month: str) -> str:
+    return f"/yellow/yellow_tripdata_{month}.csv.gz"
+
+
+def test_one_month_fails_and_the_others_are_loaded(platform: Taxi) -> None:
+    with FaultyServer() as server:
+        for month in ("2026-01", "2026-02", "2026-03"):
+            server.publish(path(month), csv_body(3))
+        server.publish(path("2026-02"), b"<html>")
+        taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="backfilled", TAXI_SOURCE_ATTEMPTS="1")
+        command = ("run", "yellow", "--months", "2026-01:2026-04", "--only", "postgres")
+        said = taxi(*command)
+        assert said.code == 1
+        assert "2 loaded, 0 loaded already, 2 failed" in said.err
+        assert "2026-02  failed  The source answered, but not with the file" in said.err
+        assert "2026-04  failed  yellow 2026-04 is not published yet" in said.err
+        assert "4 of 4" in said.err
+        assert taxi.stored(TABLE) == {"2026-01": 3, "2026-03": 3}
+        loads = taxi.loads()
+        server.publish(path("2026-02"), csv_body(4))
+        server.publish(path("2026-04"), csv_body(5))
+        again = taxi.well(*command)
+        assert "2 loaded, 2 loaded already, 0 failed" in again.err
+        assert taxi.stored(TABLE) == {"2026-01": 3, "2026-02": 4, "2026-03": 3, "2026-04": 5}
+        assert taxi.loads() == loads + 2
+
+
+def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi) -> None:
+    with FaultyServer() as server:
+        months = [f"2025-{number:02}" for number in range(1, 7)]
+        for month in months:
+            server.publish(path(month), csv_body(3))
+            server.always_fails(path(month), Fault(stall_after=50))
+        taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="interrupted", TAXI_SOURCE_ATTEMPTS="1")
+        command = ("run", "yellow", "--months", "2025-01:2025-06", "--only", "postgres")
+        with subprocess.Popen(
+            [str(SCRIPT), *command],
+            cwd=taxi.cwd,
+            env=taxi.environment(),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            while sum(asked.method == "GET" for asked in server.asked) < 2:
+                assert process.poll() is None
+                time.sleep(0.1)
+            # As a terminal does it: to the command and to the processes of its months.
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "0 loaded, 0 loaded already, 0 failed, 6 left" in said
+        for month in months:
+            server.heals(path(month))
+        server.go.set()
+        assert "6 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err
