@@ -11,7 +11,7 @@ from taxi_assets.console.how import How
 from taxi_assets.console.outcome import Outcome
 from taxi_assets.console.screen import messages
 from taxi_assets.pipelines import Pipeline
-from taxi_assets.settings import settings
+from taxi_assets.settings import read_settings, settings
 from taxi_assets.trips.months import month_name, parse_month
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _ALIVE_SECONDS = 75
 _GONE_SECONDS = 180
 _LOOK_SECONDS = 2.0
 _NEEDED = {"BACKFILL", "QUEUED_RUN_COORDINATOR"}
-_ONLY_HERE = ("postgres_schema", "bigquery_dataset")
+_PLACES = ("postgres_schema", "bigquery_dataset", "gcp_project", "gcs_bucket", "storage_emulator_host")
 
 
 def daemon_runs(instance: dg.DagsterInstance, within_seconds: float = _ALIVE_SECONDS) -> bool:
@@ -31,8 +31,9 @@ def daemon_runs(instance: dg.DagsterInstance, within_seconds: float = _ALIVE_SEC
 
 
 def can_be_handed_over(instance: dg.DagsterInstance) -> bool:
-    """Whether a daemon runs, and would load into the same place: it does not know what this shell overrides."""
-    return daemon_runs(instance) and all(settings().origin(name) != "shell" for name in _ONLY_HERE)
+    """Whether a daemon runs, and would load into the same places: it does not know what this shell overrides."""
+    files = read_settings({})
+    return daemon_runs(instance) and all(getattr(settings(), name) == getattr(files, name) for name in _PLACES)
 
 
 def hand_over(
