@@ -128,7 +128,10 @@ def _first_error(result: Any) -> str:
             return str(_not_passed(error.message))
         data = event.step_failure_data.user_failure_data
         return str(data.description if data and data.description else error.message).strip()
-    return "The run failed before its first step."
+    for event in result.filter_events(lambda event: event.is_job_failure):
+        if error := event.job_failure_data.error:
+            return str(error.message).strip()
+    return "The run failed, and Dagster says no reason."
 
 
 def _not_passed(message: str) -> TaxiError:

@@ -11,16 +11,36 @@ from typing import Any
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from psycopg import sql
 from sqlalchemy import URL
+from sqlalchemy.exc import InternalError
 
 from taxi_assets.local.dagster_home import dagster_folder
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres_address import PostgresAddress, connect, postgres_address
 
+_ABORTED = "25P02"
+
 SCHEMA = "dagster"
 """The schema of Dagster's tables."""
+
+
+class PoolsMadeOnce(PostgresEventLogStorage):
+    """Dagster's event log, with a race mended: two runs that are the first in a pool at the same time.
+
+    Dagster (1.13) answers the loser's IntegrityError with a statement in the same transaction, which PostgreSQL has
+    aborted by then. The winner has made the pool with its slots by that time, so there is nothing left to do.
+    """
+
+    def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
+        """Makes the pool, if it is new."""
+        try:
+            return bool(super().initialize_concurrency_limit_to_default(concurrency_key))
+        except InternalError as error:
+            if getattr(error.orig, "pgcode", None) == _ABORTED:
+                return True
+            raise
 
 
 class TaxiDagsterStorage(DagsterPostgresStorage):
@@ -43,7 +63,9 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
         """
         address = postgres_address(settings())
         _ensure_schema(address)
-        return cls(postgres_url=_url(address), inst_data=inst_data)
+        storage = cls(postgres_url=_url(address), inst_data=inst_data)
+        storage._event_log_storage = PoolsMadeOnce(_url(address), should_autocreate_tables=False)
+        return storage
 
 
 class TaxiArtifactStorage(LocalArtifactStorage):

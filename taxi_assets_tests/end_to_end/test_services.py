@@ -53,3 +53,12 @@ def test_a_server_that_was_killed_comes_back_with_its_data(tmp_path: Path, taxi:
         assert own.stored("ny_taxi.yellow_cab_data") == {"2020-12": 9132}
     finally:
         own("down")
+
+
+def test_the_first_months_of_a_new_home_may_run_side_by_side(tmp_path: Path, taxi: Taxi) -> None:
+    new = Taxi(tmp_path / "home", tmp_path, taxi.settings)
+    try:
+        new.well("run", "yellow", "--months", "2020-10:2020-11", "--only", "postgres")
+        assert set(new.stored("ny_taxi.yellow_cab_data")) == {"2020-10", "2020-11"}
+    finally:
+        new("down")
