@@ -15,6 +15,7 @@ from taxi_assets.stores.files import RawFileIOManager, TripTableIOManager
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.google_io import LakeIOManager, WarehouseIOManager
 from taxi_assets.stores.postgres import PostgresIOManager, PostgresResource
+from taxi_assets.stores.warehouse_io import ArrowTableIOManager, DataFrameIOManager
 
 # Checks of a partition and code references are in preview: known, pinned, and tested here.
 for category in (dg.PreviewWarning, dg.BetaWarning):
@@ -42,6 +43,8 @@ def defs() -> dg.Definitions:
                 "cloud": cloud,
                 "lake_objects": LakeIOManager(cloud=cloud, postgres=postgres),
                 "bigquery_tables": WarehouseIOManager(cloud=cloud, postgres=postgres),
+                "arrow_tables": ArrowTableIOManager(cloud=cloud),
+                "data_frames": DataFrameIOManager(cloud=cloud),
             },
             sensors=[alerts],
             executor=dg.in_process_executor,

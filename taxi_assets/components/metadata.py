@@ -61,24 +61,24 @@ def summary_metadata(summary: Summary) -> dict[str, Any]:
     }
 
 
-def bars(title: str, values: Mapping[str, float]) -> dg.MetadataValue[Any]:
-    """A bar chart, as a picture in Markdown."""
-    step, height, top = 22, 120, max(values.values(), default=0) or 1
-    width = step * len(values) + 8
+def bars(title: str, values: Mapping[str, float], *, width: int = 22) -> dg.MetadataValue[Any]:
+    """A bar chart, as a picture in Markdown; each bar and its label take that many pixels."""
+    step, height, top = width, 120, max(values.values(), default=0) or 1
     drawn = "".join(
         f'<rect x="{6 + i * step}" y="{20 + height - height * value / top:.1f}" width="{step - 5}" '
         f'height="{height * value / top:.1f}" fill="#4f46e5"><title>{label}: {value:,.0f}</title></rect>'
         f'<text x="{6 + i * step + (step - 5) / 2}" y="{height + 34}" text-anchor="middle">{label}</text>'
         for i, (label, value) in enumerate(values.items())
     )
-    return picture(title, f"{title} (highest: {top:,.0f})", drawn, (width, height + 42))
+    return picture(title, f"{title} (highest: {top:,.0f})", drawn, (step * len(values) + 8, height + 42))
 
 
 def picture(name: str, headline: str, drawn: str, size: tuple[int, int]) -> dg.MetadataValue[Any]:
     """A picture in Markdown: the SVG elements `drawn` below a headline; width and height in pixels."""
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" font-family="sans-serif" '
-        f'font-size="10"><rect width="100%" height="100%" fill="white"/><text x="6" y="12">{headline}</text>{drawn}</svg>'
+        f'font-size="10"><rect width="100%" height="100%" fill="white"/><text x="6" y="12">{headline}</text>'
+        f"{drawn}</svg>"
     )
     return dg.MetadataValue.md(f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
 

@@ -1,0 +1,13 @@
+"""The summaries behind the pipelines: what a month of trips adds up to, in BigQuery, one with each tool.
+
+| asset | by | with |
+|---|---|---|
+| `{service}/trips_per_day` | day of pickup | pandas |
+| `{service}/trips_per_zone_hour` | zone and hour of pickup | Arrow |
+| `{service}/revenue_per_zone` | zone of pickup, with its name | SQL inside BigQuery |
+| `taxi_zones` | | the source's zone lookup |
+"""
+
+from taxi_assets.components.summaries.component import Summaries
+
+__all__ = ["Summaries"]

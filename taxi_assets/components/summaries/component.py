@@ -1,0 +1,61 @@
+"""The component behind the summaries' YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from taxi_assets.automation.schedules import State
+from taxi_assets.components.summaries.checks import adds_up
+from taxi_assets.components.summaries.columns import PER_DAY, PER_ZONE_HOUR, REVENUE_PER_ZONE
+from taxi_assets.components.summaries.per_day import trips_per_day
+from taxi_assets.components.summaries.per_zone_hour import trips_per_zone_hour
+from taxi_assets.components.summaries.revenue import revenue_per_zone
+from taxi_assets.components.summaries.service import Place, ServiceSummaries
+from taxi_assets.components.summaries.zones import taxi_zones, zone_sensor, zone_table_checks
+
+INTERVAL_SECONDS = 30
+
+
+class Summaries(dg.Component, dg.Model, dg.Resolvable):
+    """Small tables about the trips, and the table of taxi zones; see the package.
+
+    They follow the pipelines by themselves: no job of a pipeline holds them, and `taxi run` does not bring them along.
+    """
+
+    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
+    taxi_zones: Place = Field(description="Where the taxi zones stand in BigQuery")
+    services: Sequence[ServiceSummaries] = Field(description="The services and where their summaries stand")
+    state: State = Field("running", description="Of the sensors, before a person flips the switch in the UI")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The assets, their checks, and the sensors that start them."""
+        assets = [taxi_zones(self.taxi_zones, self.owners)]
+        checks = [zone_table_checks(self.taxi_zones)]
+        for service in self.services:
+            for asset, check in self._of(service):
+                assets.append(asset)
+                checks.append(check)
+        following = dg.AutomationConditionSensorDefinition(
+            "summaries",
+            target=dg.AssetSelection.assets(*assets),
+            minimum_interval_seconds=INTERVAL_SECONDS,
+            default_status=dg.DefaultSensorStatus[self.state.upper()],
+            description="Makes the summaries of a month when it stands in BigQuery and passed its blocking checks.",
+        )
+        return dg.Definitions(assets=assets, asset_checks=checks, sensors=[following, zone_sensor(self.state)])
+
+    def _of(self, service: ServiceSummaries) -> Sequence[tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]]:
+        made = []
+        if place := service.trips_per_day:
+            asset = trips_per_day(service, place, self.owners)
+            made.append((asset, adds_up(service, "trips_per_day", place, PER_DAY)))
+        if place := service.trips_per_zone_hour:
+            asset = trips_per_zone_hour(service, place, self.owners)
+            made.append((asset, adds_up(service, "trips_per_zone_hour", place, PER_ZONE_HOUR)))
+        if place := service.revenue_per_zone:
+            asset = revenue_per_zone(service, place, self.taxi_zones, self.owners)
+            made.append((asset, adds_up(service, "revenue_per_zone", place, REVENUE_PER_ZONE)))
+        return made

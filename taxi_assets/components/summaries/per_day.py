@@ -1,0 +1,88 @@
+"""Trips, passengers and revenue per day, with pandas: small, and the tool that most people know."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from taxi_assets.components import metadata
+from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.partitions import months_since
+from taxi_assets.components.summaries.columns import PER_DAY
+from taxi_assets.components.summaries.following import follows
+from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries
+from taxi_assets.stores.warehouse_io import table_metadata
+from taxi_assets.trips.columns import Service
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.table import TripTable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame":
+    """Adds up a month by the day of the pickup, batch by batch.
+
+    Returns:
+        `day` (datetime64, at midnight; NaT: pickup not known), `trips`, `passengers` (whole numbers), `revenue` (US
+        dollars), `source_month`; a row a day that occurs, in order. Stray pickups have their own days.
+    """
+    import numpy as np
+    import pandas as pd
+
+    def one(rows: "pd.DataFrame") -> "pd.DataFrame":
+        found = pd.DataFrame(
+            {
+                "day": rows[service.pickup].dt.normalize(),
+                "trips": 1,
+                "passengers": rows["passenger_count"].fillna(0).astype("int64"),
+                "cents": np.floor(rows["total_amount"].fillna(0) * 100 + 0.5).astype("int64"),
+            }
+        )
+        return found.groupby("day", dropna=False).sum()
+
+    columns = [service.pickup, "passenger_count", "total_amount"]
+    batches = [one(batch.to_pandas()) for batch in trips.batches(columns=columns)]
+    days = pd.concat(batches).groupby(level=0, dropna=False).sum().reset_index()
+    days["revenue"] = days.pop("cents") / 100
+    days["source_month"] = month
+    return days
+
+
+def trips_per_day(service: ServiceSummaries, place: Place, owners: list[str]) -> dg.AssetsDefinition:
+    """The asset; `BigQueryPandasIOManager` writes its data frame."""
+    description = f"{service.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
+
+    @dg.asset(
+        key=service.key("trips_per_day"),
+        description=description,
+        ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
+        deps=[service.key("bigquery_table")],
+        partitions_def=months_since(service.first_month),
+        io_manager_key="data_frames",
+        metadata=table_metadata(place.holding(PER_DAY, description)),
+        automation_condition=follows(service),
+        backfill_policy=A_RUN_A_MONTH,
+        retry_policy=RETRIES,
+        pool="bigquery",
+        group_name=GROUP,
+        owners=owners,
+        kinds={"bigquery", "pandas"},
+        code_version="1",
+    )
+    def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
+        month = parse_month(context.partition_key)
+        days = count_days(clean_taxi, service.trips, month)
+        inside = days[days["day"].dt.to_period("M") == f"{month:%Y-%m}"]
+        first: list[dict[str, Any]] = days.head(metadata.PREVIEW_ROWS).to_dict("records")  # type: ignore[assignment]
+        bars = {str(day.day): trips for day, trips in zip(inside["day"], inside["trips"], strict=True)}
+        return dg.Output(
+            days,
+            metadata={
+                "plot": metadata.bars(f"Trips by day of {context.partition_key}", bars),
+                "preview": metadata.preview_of(first, list(days.columns)),
+                "days_outside_the_month": len(days) - len(inside),
+            },
+        )
+
+    return count

@@ -1,0 +1,76 @@
+"""Revenue per zone and month, in SQL: BigQuery reads its own table of trips, and no row leaves it."""
+
+from datetime import date
+
+import dagster as dg
+
+from taxi_assets.components import metadata
+from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.partitions import months_since
+from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE, ZONES
+from taxi_assets.components.summaries.following import follows
+from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
+from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place, ServiceSummaries
+from taxi_assets.failures import as_failure
+from taxi_assets.stores.google import GoogleCloud
+from taxi_assets.stores.warehouse_client import connected
+from taxi_assets.stores.warehouse_io import INTACT, output_metadata, table_metadata
+from taxi_assets.stores.warehouse_replace import Query, SmallTable, replace_rows
+from taxi_assets.stores.warehouse_tables import value_in_sql
+from taxi_assets.trips.cents import CENTS_SQL
+from taxi_assets.trips.months import parse_month
+
+
+def revenue_query(project: str, trips: SmallTable, zones: SmallTable, month: date) -> Query:
+    """The month's revenue in whole cents by zone of pickup; zones that the lookup lacks have no name."""
+    return Query(f"""
+        WITH by_zone AS (
+            SELECT pu_location_id, COUNT(*) AS trips, {CENTS_SQL} / 100 AS revenue, source_month
+            FROM {trips.in_sql(project)} WHERE source_month = {value_in_sql(month)}
+            GROUP BY pu_location_id, source_month
+        )
+        SELECT pu_location_id, borough, zone, trips, revenue, source_month
+        FROM by_zone LEFT JOIN {zones.in_sql(project)} ON location_id = pu_location_id
+    """)  # noqa: S608
+
+
+def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owners: list[str]) -> dg.AssetsDefinition:
+    """The asset; it runs a query, and has nothing for an IO manager."""
+    description = f"{service.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
+
+    @dg.asset(
+        key=service.key("revenue_per_zone"),
+        description=description,
+        deps=[service.key("bigquery_table"), ZONES_KEY],
+        partitions_def=months_since(service.first_month),
+        metadata=table_metadata(place.holding(REVENUE_PER_ZONE, description)),
+        automation_condition=follows(service),
+        backfill_policy=A_RUN_A_MONTH,
+        retry_policy=RETRIES,
+        pool="bigquery",
+        group_name=GROUP,
+        owners=owners,
+        kinds={"bigquery", "sql"},
+        code_version="1",
+    )
+    def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
+        month = parse_month(context.partition_key)
+        target = place.at(cloud, REVENUE_PER_ZONE, description)
+        sources = service.trips_place.at(cloud, service.trips.columns), zones.at(cloud, ZONES)
+        doing = f"Adding up {service.service} {context.partition_key} in BigQuery"
+        with as_failure(), connected(cloud, doing, str(target), INTACT) as warehouse:
+            project = warehouse.client.project
+            written = replace_rows(warehouse, target, revenue_query(project, *sources, month), month)
+            most = f"SELECT * FROM {target.in_sql(project)} WHERE source_month = {value_in_sql(month)}"  # noqa: S608
+            rows = [dict(row) for row in warehouse.ask(f"{most} ORDER BY revenue DESC LIMIT {MOST_ZONES}")[1]]
+        bars = {f"{row['zone'] or 'unknown'} ({row['pu_location_id']})": row["revenue"] for row in rows}
+        names = [column.name for column in target.columns]
+        return dg.MaterializeResult(
+            metadata={
+                **output_metadata(written, month),
+                "plot": long_bars(f"Revenue of {context.partition_key} by zone of pickup, US dollars", bars),
+                "preview": metadata.preview_of(rows[: metadata.PREVIEW_ROWS], names),
+            }
+        )
+
+    return add_up
