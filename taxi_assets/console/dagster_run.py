@@ -6,11 +6,14 @@ import getpass
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taxi_assets.automation.origins import job_origins
 from taxi_assets.automation.processes import PROCESS_TAG, this_process
 from taxi_assets.errors import PassingError, TaxiError
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,13 @@ def run_job(
         definition = job.get_definition()
     keys = frozenset(dg.AssetKey([service, name]) for name in assets)
     with _clear_database_errors(), dg.DagsterInstance.get() as instance:
+        # Keeps a connection open, where Dagster makes a new one for each of its hundred and fifty questions.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
         fail_dead_runs(instance)
-        run = instance.create_run_for_job(
-            job_def=definition,
+        run = _create_run(
+            instance,
+            definition,
+            keys,
             run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={
                 **definition.get_tags_for_partition_key(month, keys),
@@ -71,12 +78,48 @@ def run_job(
                 PROCESS_TAG: this_process(),
                 **tags,
             },
-            asset_selection=keys,
-            remote_job_origin=remote,
-            job_code_origin=job.get_python_origin(),
+            origins=(job.get_python_origin(), remote),
         )
         result = execute_run(job, run, instance)
         return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
+
+
+def _create_run(
+    instance: dg.DagsterInstance,
+    definition: dg.JobDefinition,
+    assets: frozenset[dg.AssetKey],
+    *,
+    run_config: dict[str, Any],
+    tags: dict[str, str],
+    origins: tuple[Any, Any],
+) -> dg.DagsterRun:
+    """A run of these assets with their checks in the job: `create_run_for_job` would add those outside the job."""
+    from dagster._core.execution.api import create_execution_plan
+    from dagster._core.snap import snapshot_from_execution_plan
+
+    checks = {check for check in definition.asset_layer.asset_graph.asset_check_keys if check.asset_key in assets}
+    chosen = definition.get_subset(asset_selection=assets, asset_check_selection=checks)
+    plan = create_execution_plan(chosen, run_config=run_config, tags=tags, instance_ref=instance.get_ref())
+    return instance.create_run(
+        job_name=chosen.name,
+        run_id=None,
+        run_config=run_config,
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, chosen.get_job_snapshot_id()),
+        job_snapshot=chosen.get_job_snapshot(),
+        parent_job_snapshot=chosen.get_parent_job_snapshot(),
+        asset_selection=assets,
+        asset_check_selection=frozenset(checks),
+        resolved_op_selection=None,
+        op_selection=None,
+        job_code_origin=origins[0],
+        remote_job_origin=origins[1],
+        asset_graph=chosen.asset_layer.asset_graph,
+    )
 
 
 @contextmanager

@@ -129,7 +129,8 @@ class TripSource:
             transport.close()
 
 
-_REAL_STORES = ("postgres_host", "google_application_credentials", "gcp_project", "gcs_bucket")
+# A key file or a project alone names no store: many people have them in their shell.
+_REAL_STORES = ("postgres_host", "gcs_bucket")
 _NAMES = {url: name for name, url in SOURCES.items()}
 _OTHER_SOURCE = "name another source in TAXI_SOURCE_URL"
 

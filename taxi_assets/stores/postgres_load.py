@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as AdbcConnection
     from adbc_driver_manager.dbapi import Cursor
 
-BATCH_ROWS = 16_384
-"""Measured: larger batches are no faster, and 65,536 rows take 40 MB more memory."""
+BATCH_ROWS = 1_024
+"""Measured: as many go into the socket at once, so that client and server work side by side: 1.6 s for 1.37 million
+rows, where batches of 16,384 take 2.8 s."""
 WAIT_SECONDS = 300.0
 """How long a load waits for another one of the same month."""
 

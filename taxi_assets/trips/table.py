@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,13 +67,15 @@ class TripTable:
 
 
 class TableWriter:
-    """Writes a `TripTable`; gathers batches of any size into row groups."""
+    """Writes a `TripTable`; gathers batches of any size into row groups, each written while the next one is read."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.rows = 0
         self._gathered: list[pa.RecordBatch] = []
         self._gathered_rows = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: Future[None] | None = None
         # Times hardly repeat: a dictionary of them costs time and, measured, a quarter more bytes.
         repeating = [field.name for field in schema if not pa.types.is_timestamp(field.type)]
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=repeating)
@@ -86,14 +89,23 @@ class TableWriter:
             self._write_row_group()
 
     def _write_row_group(self) -> None:
+        self._wait()
         if self._gathered_rows:
-            with _clear_disk_errors(self.path):
-                self._writer.write_table(pa.Table.from_batches(self._gathered), self._gathered_rows)
+            group = pa.Table.from_batches(self._gathered)
+            self._under_way = self._thread.submit(self._writer.write_table, group, self._gathered_rows)
         self._gathered, self._gathered_rows = [], 0
+
+    def _wait(self) -> None:
+        if self._under_way:
+            with _clear_disk_errors(self.path):
+                self._under_way.result()
+        self._under_way = None
 
     def finish(self, note: Mapping[str, Any]) -> TripTable:
         """Completes the file with its note in the footer."""
         self._write_row_group()
+        self._wait()
+        self._thread.shutdown()
         self._writer.add_key_value_metadata({NOTE_KEY: json.dumps(note).encode()})
         with _clear_disk_errors(self.path):
             self._writer.close()
@@ -101,6 +113,7 @@ class TableWriter:
 
     def abandon(self) -> None:
         """Closes and removes the file, whole or not."""
+        self._thread.shutdown()
         with suppress(OSError):
             self._writer.close()
         self.path.unlink(missing_ok=True)

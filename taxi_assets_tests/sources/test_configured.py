@@ -49,8 +49,6 @@ def test_no_source_named_is_the_sample_source(tmp_path: Path) -> None:
     [
         {"postgres_host": "db.example"},
         {"gcs_bucket": "lake"},
-        {"gcp_project": "project"},
-        {"google_application_credentials": Path("key.json")},
     ],
 )
 def test_made_up_trips_are_for_embedded_stores_only(tmp_path: Path, real: dict[str, object]) -> None:
