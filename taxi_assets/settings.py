@@ -42,6 +42,10 @@ class Settings(BaseModel):
     taxi_source_attempts: int = Field(
         5, ge=1, description="how often a source that fails is asked; the waits in between grow from 2 to 30 seconds"
     )
+    taxi_files_folder: Path | None = Field(
+        None,
+        description="the folder whose CSV and Parquet files become tables in BigQuery; unset: `files` in TAXI_HOME",
+    )
     taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
     taxi_newest_months: int = Field(
         3, ge=1, description="how many of the newest months schedules and sensors look after"
@@ -110,6 +114,11 @@ class Settings(BaseModel):
         if not url.startswith(("http://", "https://", "file://")):
             raise ValueError("it is no http, https or file address, and none of the words " + ", ".join(SOURCES))
         return url
+
+    @property
+    def files_folder(self) -> Path:
+        """The watched folder of `local_files`."""
+        return PROJECT_ROOT / (self.taxi_files_folder or self.taxi_home / "files").expanduser()
 
     @property
     def lake_bucket(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHUNK = 8 * 2**20
 """Bytes sent at a time: what an upload holds in memory."""
 THREADS = 4
+_CONTENT_TYPES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".gz": "application/gzip"}
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -104,7 +105,7 @@ def put(bucket: Bucket, file: LakeFile, there: Blob | None, patience: float) -> 
         try:
             blob.upload_from_filename(
                 str(file.path),
-                content_type="application/vnd.apache.parquet",
+                content_type=_CONTENT_TYPES.get(file.path.suffix.lower(), "application/octet-stream"),
                 if_generation_match=int(there.generation) if there is not None else 0,
                 checksum="crc32c",
                 retry=retry(patience),

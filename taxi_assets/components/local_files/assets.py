@@ -1,0 +1,179 @@
+"""The assets of a file: sorted into one of two branches, and loaded where it is a table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from taxi_assets.components import metadata
+from taxi_assets.components.assets import RETRIES
+from taxi_assets.components.local_files.owner import demand_ownership
+from taxi_assets.errors import TaxiError
+from taxi_assets.failures import as_failure
+from taxi_assets.settings import settings
+from taxi_assets.sources.any_table import FROM, AnyTable, NotATable, read_table, table_name
+from taxi_assets.sources.watched import sha256, untouched
+from taxi_assets.stores.files import work_folder
+from taxi_assets.stores.google import GoogleCloud
+from taxi_assets.stores.lake_file import fetch_file, remove_file, send_file
+from taxi_assets.stores.warehouse_file import load_file
+
+GROUP = "local_files"
+FILES = dg.DynamicPartitionsDefinition(name=GROUP)
+TABLE_FILE, QUARANTINE, TABLE = (dg.AssetKey([GROUP, name]) for name in ("table_file", "quarantine", "bigquery_table"))
+A_RUN_A_FILE = dg.BackfillPolicy.multi_run(1)
+
+
+def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
+    """The two branches, of which a file takes one: the outputs may be left out, and what follows them is skipped."""
+
+    def branch(key: dg.AssetKey, description: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            key,
+            description=description,
+            skippable=True,
+            group_name=GROUP,
+            owners=owners,
+            kinds={"googlecloud", "file"},
+            code_version="1",
+            partitions_def=FILES,
+        )
+
+    is_table = dg.AssetCheckSpec(
+        "is_a_table", asset=TABLE_FILE, description="The file is a table.", partitions_def=FILES
+    )
+
+    @dg.multi_asset(
+        name="sort_file",
+        specs=[
+            branch(
+                TABLE_FILE, "The file in the bucket, as it is at `files/{name}` and as typed Parquet for BigQuery."
+            ),
+            branch(QUARANTINE, "A file that is no table, put aside at `files/_quarantine/{name}`, and why it is none."),
+        ],
+        check_specs=[is_table],
+        backfill_policy=A_RUN_A_FILE,
+        retry_policy=RETRIES,
+        pool="lake",
+    )
+    def sort_file(
+        context: dg.AssetExecutionContext, cloud: GoogleCloud
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        name = context.partition_key
+        with work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder, as_failure():
+            path = _there(name)
+            try:
+                with untouched(path):
+                    table = read_table(path, folder / "table.parquet")
+                    shown = _send(cloud, path, table)
+            except NotATable as error:
+                send_file(cloud, path, f"files/_quarantine/{name}")
+                yield dg.MaterializeResult(
+                    asset_key=QUARANTINE,
+                    metadata={"reason": dg.MetadataValue.text(str(error)), **_described(cloud, path, "_quarantine/")},
+                )
+                yield _checked(error.details["Found"], passed=False)
+                return
+            remove_file(cloud, f"files/_quarantine/{name}")
+            yield dg.MaterializeResult(asset_key=TABLE_FILE, metadata=shown)
+            yield _checked(f"{table.rows:,} rows, {len(table.schema)} columns", passed=True)
+
+    return sort_file
+
+
+def _checked(says: str, *, passed: bool) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        asset_key=TABLE_FILE, check_name="is_a_table", passed=passed, severity=severity, description=says
+    )
+
+
+def _there(name: str) -> Path:
+    path = settings().files_folder / name
+    if not path.is_file():
+        raise TaxiError(
+            f"The file {name} is not in the watched folder any more.",
+            expected=f"the file in {path.parent}",
+            intact="its table in BigQuery and its object in the bucket",
+            next_step="put it there again; or leave its partition, which does no harm",
+        )
+    return path
+
+
+def _send(cloud: GoogleCloud, path: Path, table: AnyTable) -> dict[str, Any]:
+    send_file(cloud, path, f"files/{path.name}")
+    send_file(cloud, table.path, typed_object(path.name), table.rows)
+    return {
+        **_described(cloud, path, ""),
+        "dagster/partition_row_count": table.rows,
+        "dagster/column_schema": _columns(table.schema),
+        "preview": metadata.preview_of(table.first(metadata.PREVIEW_ROWS), table.schema.names),
+    }
+
+
+def _described(cloud: GoogleCloud, path: Path, folder: str) -> dict[str, Any]:
+    return {
+        "dagster/uri": f"gs://{cloud.bucket}/files/{folder}{path.name}",
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+    }
+
+
+def _columns(schema: pa.Schema) -> dg.TableSchema:
+    described = [(field, field.metadata[FROM].decode()) for field in schema]
+    return dg.TableSchema(
+        [dg.TableColumn(field.name, str(field.type), f"Column {origin!r} of the file.") for field, origin in described]
+    )
+
+
+def typed_object(name: str) -> str:
+    """The name of the object with the rows of a file as Parquet: what BigQuery loads."""
+    return f"files/_typed/{name}.parquet"
+
+
+def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
+    """The table of a file; skipped where the file took the other branch."""
+
+    @dg.asset(
+        key=TABLE,
+        deps=[TABLE_FILE],
+        description=f"The file as a table in BigQuery: `{dataset}.` and the file's name, in small letters.",
+        partitions_def=FILES,
+        group_name=GROUP,
+        owners=owners,
+        kinds={"bigquery"},
+        code_version="1",
+        backfill_policy=A_RUN_A_FILE,
+        retry_policy=RETRIES,
+        pool="bigquery",
+    )
+    def load(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
+        name = context.partition_key
+        with work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder, as_failure():
+            demand_ownership(context.instance, TABLE, FILES, name)
+            source, path = typed_object(name), folder / "typed.parquet"
+            if not fetch_file(cloud, source, path):
+                raise TaxiError(
+                    f"The bucket does not have the rows of {name}.",
+                    expected=f"the object gs://{cloud.bucket}/{source}",
+                    intact="its table in BigQuery",
+                    next_step=f"materialize {TABLE_FILE.to_user_string()} for this file",
+                )
+            schema, first = pq.read_schema(path), AnyTable(path, pq.read_schema(path), 0).first(metadata.PREVIEW_ROWS)
+            place = cloud.dataset or dataset, table_name(name)
+            done = load_file(cloud, f"gs://{cloud.bucket}/{source}", place, schema, f"From the file {name}.")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/partition_row_count": done.rows,
+                "dagster/table_name": done.place,
+                "dagster/column_schema": _columns(schema),
+                "preview": metadata.preview_of(first, schema.names),
+                "load_job": done.job,
+                "look": dg.MetadataValue.md(f'`taxi bq "select * from {done.place} limit 10"`'),  # noqa: S608
+            }
+        )
+
+    return load

@@ -1,0 +1,96 @@
+"""A watched folder: which of its files are complete, and which version of each is there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from taxi_assets.errors import PassingError
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file as it stood there at a look.
+
+    Attributes:
+        size: Its bytes.
+        changed: When it was changed last, in nanoseconds since 1970.
+        sha256: Its checksum, once it was found complete.
+    """
+
+    size: int
+    changed: int
+    sha256: str | None = None
+
+    def same(self, other: Seen | None) -> bool:
+        """Whether nobody has written to it since."""
+        return other is not None and (self.size, self.changed) == (other.size, other.changed)
+
+
+def watched_files(folder: Path) -> list[Path]:
+    """The CSV and Parquet files that lie in the folder itself, by name; hidden ones are left alone."""
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~")))
+    return sorted(path for path in found if path.name.lower().endswith(SUFFIXES))
+
+
+def look(folder: Path, before: Mapping[str, Seen]) -> dict[str, Seen]:
+    """What lies in the folder now.
+
+    A file is complete, and gets its checksum, when its size and time are what they were at the look before.
+
+    Args:
+        folder: The folder; one that is not there is empty.
+        before: What the look before found, by name.
+    """
+    found = {}
+    for path in watched_files(folder):
+        try:
+            now = _stat(path)
+            known = before.get(path.name)
+            if known and now.same(known):
+                now = known if known.sha256 else Seen(now.size, now.changed, sha256(path))
+        except FileNotFoundError:
+            continue
+        found[path.name] = now
+    return found
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def untouched(path: Path) -> Iterator[None]:
+    """Reads a file in the block as one version.
+
+    Raises:
+        PassingError: Somebody wrote to it meanwhile, or took it away.
+    """
+    try:
+        before = _stat(path)
+        yield
+        same = _stat(path).same(before)
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise PassingError(
+            f"The file {path.name} was changed or removed while it was read.",
+            expected="a file that lies still",
+            where=str(path),
+            intact="its table in BigQuery",
+            next_step="leave it there; it is taken up again when it has not changed between two looks",
+        )
+
+
+def _stat(path: Path) -> Seen:
+    found = path.stat()
+    return Seen(found.st_size, found.st_mtime_ns)
