@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 # For what may pass while a store is written. A source asks again by itself, and cleaning has nothing that passes.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
-A_RUN_A_MONTH = dg.BackfillPolicy.multi_run(1)
-
 
 def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     """The month's file as the TLC published it."""
@@ -34,7 +32,6 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
         partitions_def=pipeline.partitions,
         io_manager_key="raw_files",
-        backfill_policy=A_RUN_A_MONTH,
         pool="source",
         group_name=pipeline.service,
         owners=pipeline.owners,
@@ -93,7 +90,6 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             ),
         },
         partitions_def=pipeline.partitions,
-        backfill_policy=A_RUN_A_MONTH,
     )
     def clean(
         context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile, trip_source: TripSourceResource

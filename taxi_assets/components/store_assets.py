@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.months import made_up, month_of_trips, started_by
 from taxi_assets.components.parameters import destination, refuse_trial
 from taxi_assets.failures import as_failure
@@ -34,7 +34,6 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         },
         partitions_def=pipeline.partitions,
         io_manager_key="postgres_tables",
-        backfill_policy=A_RUN_A_MONTH,
         pool="postgres",
         retry_policy=RETRIES,
         metadata={
@@ -72,7 +71,6 @@ def gcs_parquet(pipeline: "TaxiPipeline", target: "LakeTarget") -> dg.AssetsDefi
         },
         partitions_def=pipeline.partitions,
         io_manager_key="lake_objects",
-        backfill_policy=A_RUN_A_MONTH,
         pool="lake",
         retry_policy=RETRIES,
         metadata={"dagster/column_schema": metadata.column_schema(pipeline.trips.columns)},
@@ -105,7 +103,6 @@ def bigquery_table(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.Ass
         ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
         partitions_def=pipeline.partitions,
         io_manager_key="bigquery_tables",
-        backfill_policy=A_RUN_A_MONTH,
         pool="bigquery",
         retry_policy=RETRIES,
         metadata={

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_DAY
 from taxi_assets.components.summaries.following import follows
@@ -62,7 +62,6 @@ def trips_per_day(service: ServiceSummaries, place: Place, owners: list[str]) ->
         io_manager_key="data_frames",
         metadata=table_metadata(place.holding(PER_DAY, description)),
         automation_condition=follows(service),
-        backfill_policy=A_RUN_A_MONTH,
         retry_policy=RETRIES,
         pool="bigquery",
         group_name=GROUP,

@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.following import follows
@@ -33,7 +33,6 @@ def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[st
         io_manager_key="arrow_tables",
         metadata=table_metadata(place.holding(PER_ZONE_HOUR, description)),
         automation_condition=follows(service),
-        backfill_policy=A_RUN_A_MONTH,
         retry_policy=RETRIES,
         pool="bigquery",
         group_name=GROUP,

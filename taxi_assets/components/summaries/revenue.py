@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import A_RUN_A_MONTH, RETRIES
+from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE, ZONES
 from taxi_assets.components.summaries.following import follows
@@ -45,7 +45,6 @@ def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owne
         partitions_def=months_since(service.first_month),
         metadata=table_metadata(place.holding(REVENUE_PER_ZONE, description)),
         automation_condition=follows(service),
-        backfill_policy=A_RUN_A_MONTH,
         retry_policy=RETRIES,
         pool="bigquery",
         group_name=GROUP,
