@@ -89,8 +89,8 @@ class TaxiPipeline(dg.Component, dg.Model, dg.Resolvable):
     def partitions(self) -> dg.PartitionsDefinition[Any]:
         """The months of the files, from `start` to the last one that is over.
 
-        Its assets name no backfill policy, which means a run a month. Were one named, even `multi_run(1)`, the runs of a
-        backfill would get a range of partitions, and IO managers no partition key.
+        Its assets name no backfill policy, which means a run a month. Were one named, even `multi_run(1)`, the runs of
+        a backfill would get a range of partitions, and IO managers no partition key.
         """
         return months_since(self.start)
 
