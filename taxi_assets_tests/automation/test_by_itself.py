@@ -1,0 +1,184 @@
+"""The platform under `taxi dev`, with nobody at hand: a real daemon, a real source, and processes that are killed."""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from taxi_assets.automation.judge import newest_months
+from taxi_assets.local import postgres as embedded
+from taxi_assets.local.service import free_port
+from taxi_assets.pipelines import pipeline_of
+from taxi_assets.stores.postgres_address import PostgresAddress, connect
+from taxi_assets.trips.months import month_name, parse_month
+from taxi_assets_tests.automation.published import csv_body, csv_path
+from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.taxi_command import SCRIPT, Taxi
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+LONGEST_SECONDS = 240.0
+STORES = ["bigquery", "lake", "postgres"]
+MONTHS = [month_name(month) for month in newest_months(pipeline_of("yellow"), 3)]
+UNDER_WAY = "status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
+
+
+@dataclass
+class Development:
+    """`taxi dev`, its source and its log."""
+
+    taxi: Taxi
+    server: FaultyServer
+    process: psutil.Popen
+    log: Path
+
+    def publish(self, month: str, rows: int) -> None:
+        self.server.publish(path_of(month), csv_body(rows))
+
+    def daemon(self) -> psutil.Process | None:
+        """The daemon's process."""
+        for child in self.process.children():
+            with suppress(psutil.Error):
+                if "dagster._daemon" in child.cmdline():
+                    return child
+        return None
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        """Waits until it holds."""
+        end = time.monotonic() + LONGEST_SECONDS
+        while not holds():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < end, f"not in time: {what}\n{self.log.read_text()[-3000:]}"
+            time.sleep(1)
+
+    def ask(self, query: str) -> list[str]:
+        """What PostgreSQL says, Dagster's records included: the first column."""
+        server = embedded.running(self.taxi.home)
+        assert server
+        with connect(PostgresAddress(str(server.folder), server.port, server.database, server.user)) as connection:
+            return [str(row[0]) for row in connection.execute(query.encode())]
+
+    def runs(self, where: str = "true") -> list[str]:
+        return self.ask(f"SELECT run_id FROM dagster.runs WHERE {where}")
+
+    def process_of(self, run: str) -> psutil.Process:
+        """The process that the daemon's code server started for a run."""
+        said = "SELECT substring(event from 'Started process for run .pid: ([0-9]+)') FROM dagster.event_logs"
+        (pid,) = self.ask(f"{said} WHERE run_id = '{run}' AND event LIKE '%Started process for run%' LIMIT 1")
+        return psutil.Process(int(pid))
+
+    def loads(self, month: str) -> list[str]:
+        """The stores into which a month was loaded, one entry a load."""
+        if self.ask("SELECT to_regclass('taxi_assets.load_log')") == ["None"]:
+            return []
+        log = "SELECT store FROM taxi_assets.load_log WHERE service = 'yellow'"
+        return sorted(self.ask(f"{log} AND source_month = '{month}-01'"))
+
+    def rows(self, month: str) -> int:
+        return int(self.ask(f"SELECT count(*) FROM ny_taxi.yellow_cab_data WHERE source_month = '{month}-01'")[0])
+
+    def stall(self, month: str) -> None:
+        """Publishes the month; no download of it comes to its end until `heal`."""
+        self.server.stalled.clear()
+        self.server.go.clear()
+        self.publish(month, 4)
+        self.server.always_fails(path_of(month), Fault(stall_after=100))
+
+    def heal(self, month: str) -> None:
+        self.server.heals(path_of(month))
+        self.server.go.set()
+
+
+def path_of(month: str) -> str:
+    return csv_path(parse_month(month))
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    """`taxi dev` for the tests below, one after the other; ended and its services stopped at the end."""
+    with FaultyServer() as server:
+        taxi = Taxi(tmp_path_factory.mktemp("dev") / "home", tmp_path_factory.mktemp("elsewhere"))
+        taxi = taxi.having(TAXI_SOURCE_URL=server.url, TAXI_PUBLICATION_SECONDS="5", TAXI_SAMPLE_ROWS="2000")
+        log = taxi.cwd / "dev.log"
+        command = [str(SCRIPT), "dev", "--port", str(free_port())]
+        with log.open("wb") as output:
+            process = psutil.Popen(
+                command, cwd=taxi.cwd, env=taxi.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            found = Development(taxi, server, process, log)
+            found.until("a first look of the sensor", lambda: bool(server.asked))
+            yield found
+        finally:
+            process.terminate()
+            process.wait(60)
+            taxi.well("down")
+
+
+def test_a_new_month_is_loaded_a_changed_one_replaced_and_an_unchanged_one_left_alone(dev: Development) -> None:
+    month = MONTHS[0]
+    dev.publish(month, 3)
+    dev.until("the month in every store", lambda: dev.loads(month) == STORES)
+    assert dev.rows(month) == 3
+    dev.publish(month, 5)
+    dev.until("the changed month in every store", lambda: dev.loads(month) == sorted(2 * STORES))
+    assert dev.rows(month) == 5
+    dev.until("the end of its run", lambda: not dev.runs(UNDER_WAY))
+    runs, asked = dev.runs(), len(dev.server.of(path_of(month)))
+    dev.until("three more looks", lambda: len(dev.server.of(path_of(month))) >= asked + 3)
+    assert dev.runs() == runs
+    assert "sensor yellow_publication" in dev.taxi.well("log", "yellow", "--csv").out
+
+
+def test_a_run_whose_process_is_killed_is_retried(dev: Development) -> None:
+    month = MONTHS[1]
+    dev.stall(month)
+    dev.until("the download", dev.server.stalled.is_set)
+    (run,) = dev.runs("status = 'STARTED'")
+    dev.process_of(run).kill()
+    dev.heal(month)
+    dev.until("the month in every store", lambda: dev.loads(month) == STORES)
+    assert dev.runs(f"run_id = '{run}' AND status = 'FAILURE'") == [run]
+    assert dev.rows(month) == 4
+    dev.until("the end of the retry", lambda: not dev.runs(UNDER_WAY))
+
+
+def test_a_taxi_run_that_is_killed_is_found_and_retried(dev: Development) -> None:
+    month = "2024-05"
+    dev.stall(month)
+    process = dev.taxi.start("run", "yellow", "--months", month, "--only", "postgres")
+    dev.until("the download", dev.server.stalled.is_set)
+    (run,) = dev.runs("status = 'STARTED'")
+    process.kill()
+    process.communicate()
+    dev.heal(month)
+    dev.until("the month", lambda: dev.loads(month) == ["postgres"])
+    assert dev.runs(f"run_id = '{run}' AND status = 'FAILURE'") == [run]
+    dev.until("the end of the retry", lambda: not dev.runs(UNDER_WAY))
+    assert f"taxi run by {getpass.getuser()}, retry 1" in dev.taxi.well("log", "yellow", "--months", month, "--csv").out
+
+
+def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
+    months = [f"2021-{number:02}" for number in range(1, 13)]
+    command = ("run", "yellow", "--months", "2021-01:2021-12", "--only", "postgres", "--source", "sample")
+    with dev.taxi.start(*command) as process:
+        dev.until("some months", lambda: sum(bool(dev.loads(month)) for month in months) >= 3)
+        daemon = dev.daemon()
+        assert daemon
+        daemon.kill()
+        dev.until("another daemon", lambda: dev.daemon() not in (None, daemon))
+        _, said = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode == 0, said
+    assert "the daemon runs it" in said
+    assert "12 loaded, 0 loaded already, 0 failed" in said
+    assert {month: dev.loads(month) for month in months} == {month: ["postgres"] for month in months}
+    again = dev.taxi.well(*command)
+    assert "0 loaded, 12 loaded already, 0 failed" in again.err
