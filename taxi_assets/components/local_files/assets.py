@@ -24,7 +24,6 @@ from taxi_assets.stores.warehouse_file import load_file
 GROUP = "local_files"
 FILES = dg.DynamicPartitionsDefinition(name=GROUP)
 TABLE_FILE, QUARANTINE, TABLE = (dg.AssetKey([GROUP, name]) for name in ("table_file", "quarantine", "bigquery_table"))
-A_RUN_A_FILE = dg.BackfillPolicy.multi_run(1)
 
 
 def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
@@ -55,7 +54,6 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
             branch(QUARANTINE, "A file that is no table, put aside at `files/_quarantine/{name}`, and why it is none."),
         ],
         check_specs=[is_table],
-        backfill_policy=A_RUN_A_FILE,
         retry_policy=RETRIES,
         pool="lake",
     )
@@ -146,7 +144,6 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
         owners=owners,
         kinds={"bigquery"},
         code_version="1",
-        backfill_policy=A_RUN_A_FILE,
         retry_policy=RETRIES,
         pool="bigquery",
     )
