@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taxi_assets.errors import PassingError
@@ -20,12 +20,14 @@ class Seen:
     Attributes:
         size: Its bytes.
         changed: When it was changed last, in nanoseconds since 1970.
-        sha256: Its checksum, once it was found complete.
+        sha256: The checksum of its last version that was complete; None: none was yet.
+        complete: Whether that is this version.
     """
 
     size: int
     changed: int
     sha256: str | None = None
+    complete: bool = False
 
     def same(self, other: Seen | None) -> bool:
         """Whether nobody has written to it since."""
@@ -52,14 +54,17 @@ def look(folder: Path, before: Mapping[str, Seen]) -> dict[str, Seen]:
     found = {}
     for path in watched_files(folder):
         try:
-            now = _stat(path)
-            known = before.get(path.name)
-            if known and now.same(known):
-                now = known if known.sha256 else Seen(now.size, now.changed, sha256(path))
+            found[path.name] = _seen(path, before.get(path.name))
         except FileNotFoundError:
             continue
-        found[path.name] = now
     return found
+
+
+def _seen(path: Path, known: Seen | None) -> Seen:
+    now = _stat(path)
+    if known is None or not now.same(known):
+        return replace(now, sha256=known.sha256 if known else None)
+    return known if known.complete else replace(now, sha256=sha256(path), complete=True)
 
 
 def sha256(path: Path) -> str:

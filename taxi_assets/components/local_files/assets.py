@@ -61,7 +61,7 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, cloud: GoogleCloud
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         name = context.partition_key
-        with work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder, as_failure():
+        with as_failure(), work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder:
             path = _there(name)
             try:
                 with untouched(path):
@@ -149,7 +149,7 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
     )
     def load(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
         name = context.partition_key
-        with work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder, as_failure():
+        with as_failure(), work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder:
             demand_ownership(context.instance, TABLE, FILES, name)
             source, path = typed_object(name), folder / "typed.parquet"
             if not fetch_file(cloud, source, path):

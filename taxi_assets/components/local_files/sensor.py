@@ -41,7 +41,7 @@ def folder_sensor(job: Any, state: State) -> dg.SensorDefinition:
         requests = [_request(name, seen) for name, seen in new.items() if name not in refused]
         known = set(context.instance.get_dynamic_partitions(str(FILES.name)))
         made = sorted({str(request.partition_key) for request in requests} - known)
-        waiting = [name for name, seen in now.items() if seen.sha256 is None]
+        waiting = [name for name, seen in now.items() if not seen.complete]
         return dg.SensorResult(
             run_requests=requests,
             dynamic_partitions_requests=[FILES.build_add_request(made)] if made else [],
@@ -53,7 +53,7 @@ def folder_sensor(job: Any, state: State) -> dg.SensorDefinition:
 
 
 def _is_new(now: Seen, before: Seen | None) -> bool:
-    return now.sha256 is not None and (before is None or before.sha256 != now.sha256)
+    return now.complete and (before is None or before.sha256 != now.sha256)
 
 
 def _request(name: str, seen: Seen) -> dg.RunRequest:
