@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -88,6 +89,7 @@ class Browser:
 
     def picture(self, name: str) -> None:
         if folder := os.environ.get("TAXI_SCREENSHOTS"):
+            time.sleep(1)  # What fades in is there then.
             self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
 
 
