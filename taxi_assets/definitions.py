@@ -5,6 +5,7 @@ with the resources below, which take their addresses from the settings and start
 """
 
 import warnings
+from functools import cache
 
 import dagster as dg
 
@@ -24,7 +25,9 @@ for category in (dg.PreviewWarning, dg.BetaWarning):
 PIPELINES = PROJECT_ROOT / "taxi_assets" / "pipelines"
 
 
+# Dagster asks for them twice a run.
 @dg.definitions
+@cache
 def defs() -> dg.Definitions:
     """Every pipeline, with the resources of this environment."""
     home = str(settings().taxi_home)

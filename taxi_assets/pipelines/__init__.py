@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery":
 """The stores in the order in which a month reaches them, each with the asset that stands for it."""
 
 
+@cache
 def pipelines(folder: Path = FOLDER) -> dict[str, Pipeline]:
     """The pipelines of this project, by the name of their service.
 

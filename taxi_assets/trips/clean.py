@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -76,7 +77,7 @@ def clean_file(
         table_writer(folder / "kept.parquet", service.schema) as kept_rows,
         table_writer(folder / "rejected.parquet", service.rejected_schema) as rejected_rows,
     ):
-        for batch in _first(reading.batches, limit):
+        for batch in _ahead(_first(reading.batches, limit)):
             kept, rejected = _part(batch, rules, service.rejected_schema, tally.rows_read)
             tally.rows_read += batch.num_rows
             tally.keep(kept)
@@ -100,6 +101,15 @@ def _first(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.
             left -= batch.num_rows
             if left <= 0:
                 return
+
+
+def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, each read while the one before is worked on."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def _part(
