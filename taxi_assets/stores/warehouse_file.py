@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -12,10 +14,11 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.warehouse_client import JOB_SECONDS, Warehouse, connected
 from taxi_assets.stores.warehouse_replace import ensure_dataset
-from taxi_assets.stores.warehouse_tables import LABELS
+from taxi_assets.stores.warehouse_tables import LABELS, expires, name_in_sql, value_in_sql
 
 FILE_LABELS = {**LABELS, "made_from": "local_file"}
 """What the tables of files are recognised by: no other table is ever overwritten."""
+_LABELS_IN_SQL = ", ".join(f"({value_in_sql(key)}, {value_in_sql(text)})" for key, text in FILE_LABELS.items())
 _INTACT = "the table as it was before"
 _TYPES = {
     "int64": "INT64",
@@ -40,7 +43,10 @@ class LoadedFile:
 
 
 def load_file(cloud: GoogleCloud, uri: str, place: tuple[str, str], schema: pa.Schema, description: str) -> LoadedFile:
-    """Loads a Parquet file of the lake into a table; one load job, so that readers see the old table or the new one.
+    """Loads a Parquet file of the lake into a table of its own; readers see the old table or the new one.
+
+    A load job fills a staging table, and one statement puts it in the table's place. In BigQuery a load job alone would
+    do; in the emulator, neither that nor a copy job takes new columns.
 
     Args:
         cloud: Where both are.
@@ -57,27 +63,45 @@ def load_file(cloud: GoogleCloud, uri: str, place: tuple[str, str], schema: pa.S
 
     where = ".".join(place)
     with connected(cloud, f"Loading {uri} into BigQuery", where, _INTACT) as warehouse:
-        target = bigquery.Table(f"{warehouse.client.project}.{where}", _fields(schema))
+        client, retry = warehouse.client, warehouse.retry
+        target = bigquery.Table(f"{client.project}.{where}", _fields(schema))
         target.description, target.labels = description, FILE_LABELS
-        made = _ensure(warehouse, target, place[0])
-        config = bigquery.LoadJobConfig(
-            source_format=bigquery.SourceFormat.PARQUET,
-            schema=target.schema,
-            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
-            labels=FILE_LABELS,
-        )
-        try:
-            job = warehouse.client.load_table_from_uri(uri, target.reference, job_config=config, retry=warehouse.retry)
-            job.result(retry=warehouse.retry, timeout=JOB_SECONDS)
-        except Exception:
-            if made:
-                with suppress(Exception):
-                    warehouse.client.delete_table(target.reference, not_found_ok=True, retry=warehouse.retry)
-            raise
-        found = warehouse.client.get_table(target.reference, retry=warehouse.retry)
-        found.description, found.labels = description, FILE_LABELS
-        warehouse.client.update_table(found, ["description", "labels"], retry=warehouse.retry)
-        return LoadedFile(str(target.reference), int(found.num_rows), job.job_id)
+        _demand_ours(warehouse, target)
+        with _staged(warehouse, target, uri) as staging:
+            options = f"description = {value_in_sql(description)}, labels = [{_LABELS_IN_SQL}]"
+            select = f"SELECT * FROM {_in_sql(staging)}"  # noqa: S608
+            job, _ = warehouse.ask(f"CREATE OR REPLACE TABLE {_in_sql(target)} OPTIONS ({options}) AS {select}")
+            # The descriptions of the columns; and in the emulator, which forgets them, the options as well.
+            found = client.get_table(target.reference, retry=retry)
+            found.description, found.labels, found.schema = description, FILE_LABELS, target.schema
+            client.update_table(found, ["description", "labels", "schema"], retry=retry)
+        (row,) = warehouse.ask(f"SELECT COUNT(*) AS found FROM {_in_sql(target)}")[1]  # noqa: S608
+        return LoadedFile(str(target.reference), int(row.found), job.job_id)
+
+
+def _in_sql(table: Any) -> str:
+    return name_in_sql(table.project, table.dataset_id, table.table_id)
+
+
+@contextmanager
+def _staged(warehouse: Warehouse, target: Any, uri: str) -> Iterator[Any]:
+    """The file in a table of its own, which it yields."""
+    from google.cloud import bigquery
+
+    client, retry = warehouse.client, warehouse.retry
+    staging = bigquery.Table(f"{target.reference}_staging_{uuid4().hex[:8]}", target.schema)
+    staging.expires, staging.labels = expires(), FILE_LABELS
+    client.create_table(staging, retry=retry)
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET, schema=target.schema, labels=FILE_LABELS
+    )
+    try:
+        job = client.load_table_from_uri(uri, staging.reference, job_config=config, retry=retry)
+        job.result(retry=retry, timeout=JOB_SECONDS)
+        yield staging
+    finally:
+        with suppress(Exception):
+            client.delete_table(staging.reference, not_found_ok=True, retry=retry)
 
 
 def _fields(schema: pa.Schema) -> list[Any]:
@@ -93,20 +117,19 @@ def _fields(schema: pa.Schema) -> list[Any]:
     ]
 
 
-def _ensure(warehouse: Warehouse, target: Any, dataset: str) -> bool:
-    """Makes the table, empty, where it is missing; whether it did.
+def _demand_ours(warehouse: Warehouse, target: Any) -> None:
+    """Makes sure that the table was made from a file, or that there is none.
 
     Raises:
-        TaxiError: There is one that no file was loaded into.
+        TaxiError: It is somebody else's.
     """
     from google.api_core.exceptions import NotFound
 
     try:
         found = warehouse.client.get_table(target.reference, retry=warehouse.retry)
     except NotFound:
-        ensure_dataset(warehouse, dataset)
-        warehouse.client.create_table(target, exists_ok=True, retry=warehouse.retry)
-        return True
+        ensure_dataset(warehouse, target.dataset_id)
+        return
     if found.labels.get("made_from") != FILE_LABELS["made_from"]:
         raise TaxiError(
             f"The table {target.reference} is not one that was made from a file.",
@@ -116,4 +139,3 @@ def _ensure(warehouse: Warehouse, target: Any, dataset: str) -> bool:
             intact=_INTACT,
             next_step="rename the file, or name another dataset in the YAML file of local_files",
         )
-    return False

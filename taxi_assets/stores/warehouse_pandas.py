@@ -132,4 +132,5 @@ class _DataFrames(BigQueryPandasTypeHandler):
 
     def load_input(self, context: dg.InputContext, table_slice: TableSlice, connection: Warehouse) -> pd.DataFrame:
         rows = connection.ask(_Client.get_select_statement(table_slice))[1]
-        return rows.to_arrow(create_bqstorage_client=connection.cloud.kind == "google").to_pandas()
+        found: pd.DataFrame = rows.to_arrow(create_bqstorage_client=connection.cloud.kind == "google").to_pandas()
+        return found

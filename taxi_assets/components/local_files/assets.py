@@ -48,9 +48,7 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="sort_file",
         specs=[
-            branch(
-                TABLE_FILE, "The file in the bucket, as it is at `files/{name}` and as typed Parquet for BigQuery."
-            ),
+            branch(TABLE_FILE, "The file in the bucket, as it is at `files/{name}` and as typed Parquet for BigQuery."),
             branch(QUARANTINE, "A file that is no table, put aside at `files/_quarantine/{name}`, and why it is none."),
         ],
         check_specs=[is_table],
