@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -96,20 +97,25 @@ def download(
 
 
 def _receive(answer: Answer, part: Part, request: Request) -> Downloaded:
-    """Writes, hashes and checks the bytes as they come."""
+    """Writes and hashes the bytes as they come, and checks each chunk while the next one comes."""
     check = request.check()
     digest = hashlib.sha256()
+    checked: Future[None] | None = None
     try:
-        with part.path.open("r+b" if answer.offset else "wb") as file:
+        with part.path.open("r+b" if answer.offset else "wb") as file, ThreadPoolExecutor(1) as thread:
             for chunk in _written_before(file, answer.offset):
                 digest.update(chunk)
                 check.feed(chunk)
             for chunk in answer.chunks or ():
                 file.write(chunk)
                 digest.update(chunk)
-                check.feed(chunk)
+                if checked:
+                    checked.result()
+                checked = thread.submit(check.feed, chunk)
                 if request.progress:
                     request.progress(file.tell(), answer.total)
+            if checked:
+                checked.result()
             size = file.tell()
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -49,6 +50,7 @@ _HOLDER = """
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
       AND l.classid::bigint = (lock.key >> 32) & 4294967295 AND l.objid::bigint = lock.key & 4294967295
 """
+_refreshing = ThreadPoolExecutor(1, "taxi-refresh")
 _logger = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class LoadResult:
         rows: Rows written to the table.
         rejected_rows: Rows written to the table of rejected rows.
         replaced_rows: Rows of the month that stood in the table before.
-        seconds: How long it took, the refreshing of the planner's counts included.
+        seconds: How long it took; the planner's counts are refreshed afterwards, in the background.
         log_id: Its number in the log of loads.
         place: The table.
     """
@@ -108,7 +110,8 @@ def load_month(
             log_id = _one(cursor, insert_statement("$1"), logged)
             cursor.close()
             connection.commit()
-    _refresh(address, pair, month.month, vacuum=replaced + replaced_rejected > 0)
+    # Nothing waits for it but the end of the process.
+    _refreshing.submit(_refresh, address, pair, month.month, vacuum=replaced + replaced_rejected > 0)
     seconds = time.monotonic() - began
     return LoadResult(entry.rows_kept, entry.rows_rejected, replaced, seconds, log_id, entry.place)
 
