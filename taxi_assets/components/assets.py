@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
+_HERE_AND_NOW = ("path", "fetched_at", "attempts")
+
+
 def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     """The month's file as the TLC published it."""
 
@@ -61,6 +64,11 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         )
 
     return fetch
+
+
+def _described(file: RawFile) -> dict[str, Any]:
+    """What is noted of the file with the rows: not where it stands here and when it was fetched, which changes nothing."""
+    return {name: value for name, value in json.loads(file.to_json()).items() if name not in _HERE_AND_NOW}
 
 
 def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
@@ -105,7 +113,7 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     rules=pipeline.reject,
                     folder=folder,
                     note={
-                        "source": json.loads(raw_taxi.to_json()),
+                        "source": _described(raw_taxi),
                         "cleaning": pipeline.version,
                         **({"limit": config.limit} if config.limit else {}),
                     },
