@@ -67,7 +67,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
 
 
 def _described(file: RawFile) -> dict[str, Any]:
-    """What is noted of the file with the rows: not where it stands here and when it was fetched, which changes nothing."""
+    """What is noted of the file with the rows; not where it stands here and when it was fetched: that says nothing."""
     return {name: value for name, value in json.loads(file.to_json()).items() if name not in _HERE_AND_NOW}
 
 
