@@ -13,6 +13,19 @@ from taxi_assets.stores.postgres_address import PostgresAddress
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+ROOMS = "trips sources local stores components console automation deploy browser end_to_end".split()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs the fast tests first, a room at a time, then those that run the whole platform."""
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        return item.get_closest_marker("e2e") is not None, ROOMS.index(room) if room in ROOMS else -1
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real trip records beside the checkout; whoever has none skips the tests on them."""
