@@ -65,7 +65,13 @@ class LakeIOManager(dg.ConfigurableIOManager):
         """
         month = obj.month
         name = f"store {month} in the lake"
-        with work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder, as_failure():
+        # One at a time up to the line in the log of loads: else the newest line may be of other rows than stand there.
+        locked = f"gs://{self.cloud.bucket} {month}"
+        with (
+            work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder,
+            as_failure(),
+            self.postgres.month_locked(locked),
+        ):
             with progress.task(name, "rows") as report:
                 rows = month.kept.rows + month.rejected.rows
                 done = store_month(self.cloud, month, obj.shape, folder, lambda sent: report(sent, rows))
@@ -113,7 +119,8 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
             Failure: The load failed; the table is as it was.
         """
         name = f"load {obj.load.entry.service} {obj.load.month} into BigQuery"
-        with as_failure():
+        # As in the lake; and two first loads of a month, which delete nothing, would not be in each other's way.
+        with as_failure(), self.postgres.month_locked(f"{obj.place} {obj.load.month}"):
             with progress.task(name, "rows") as report:
                 done = replace_month(self.cloud, obj.load, obj.dataset, obj.table, obj.run_id)
                 report(done.rows, done.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from taxi_assets.failures import as_failure
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.load_log import LoadEntry, ensure_log, latest_loads, write_load
 from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month_lock import month_locked
 from taxi_assets.stores.postgres_address import PostgresAddress, connect, postgres_address
 from taxi_assets.stores.postgres_errors import clear_errors
 from taxi_assets.stores.postgres_load import LoadResult, load_month
@@ -85,6 +86,10 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The newest load of each store, place and month."""
         with self.connect() as connection:
             return latest_loads(connection, store=store, service=service, months=months)
+
+    def month_locked(self, name: str) -> AbstractContextManager[None]:
+        """One load of a month at a time, into any store: see `month_locked` in `month_lock`."""
+        return month_locked(self.address(), name)
 
     def write_load(self, entry: LoadEntry) -> int:
         """Adds a load of any store to the log; returns its number."""

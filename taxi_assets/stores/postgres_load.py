@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
 
-from taxi_assets.errors import PassingError, TaxiError
+from taxi_assets.errors import TaxiError
 from taxi_assets.stores.load_log import ensure_log, entry_json, insert_statement
 from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month_lock import WAIT_SECONDS, lock_month, one
 from taxi_assets.stores.postgres_address import PostgresAddress, connect
 from taxi_assets.stores.postgres_errors import clear_errors
 from taxi_assets.stores.postgres_roles import LOADER, OWNER, connect_as, roles_in_use, set_role
@@ -37,19 +38,10 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1_024
 """Measured: as many go into the socket at once, so that client and server work side by side: 1.6 s for 1.37 million
 rows, where batches of 16,384 take 2.8 s."""
-WAIT_SECONDS = 300.0
-"""How long a load waits for another one of the same month."""
 
 Progress = Callable[[int], None]
 """Is told the rows sent so far."""
 
-_HOLDER = """
-    WITH lock AS (SELECT hashtextextended($1, 0) AS key)
-    SELECT format('process %s (%s) of %s, since %s', l.pid, a.application_name, a.usename, a.xact_start)
-    FROM lock, pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND l.classid::bigint = (lock.key >> 32) & 4294967295 AND l.objid::bigint = lock.key & 4294967295
-"""
 _refreshing = ThreadPoolExecutor(1, "taxi-refresh")
 _logger = logging.getLogger(__name__)
 
@@ -101,13 +93,13 @@ def load_month(
         roles = _prepare(address, pair, month.month)
         with _transaction(address, f"taxi load {month} run {(month.run_id or '-')[:8]}", roles) as connection:
             cursor = connection.cursor()
-            _lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
+            lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
             replaced = _replace(cursor, pair[0], month.month, month.kept, progress)
             replaced_rejected = _replace(cursor, pair[1], month.month, month.rejected, None)
             _verify(cursor, pair[0], month.month, (entry.rows_kept, entry.cents))
             _verify(cursor, pair[1], month.month, (entry.rows_rejected, entry.cents_rejected))
             logged = entry_json(replace(entry, seconds=round(time.monotonic() - began, 3)))
-            log_id = _one(cursor, insert_statement("$1"), logged)
+            log_id = one(cursor, insert_statement("$1"), logged)
             cursor.close()
             connection.commit()
     # Nothing waits for it but the end of the process.
@@ -139,24 +131,6 @@ def _transaction(address: PostgresAddress, application: str, roles: bool) -> Ite
             if roles:
                 cursor.execute(set_role(LOADER).as_string(None))
         yield connection
-
-
-def _lock_month(cursor: Cursor, name: str, wait_seconds: float) -> None:
-    """Takes the lock of the table's month until the transaction ends."""
-    until = time.monotonic() + wait_seconds
-    key = f"taxi_assets load {name}"
-    while not _one(cursor, "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", key):
-        if time.monotonic() > until:
-            # The loader's role is not told since when others work.
-            cursor.execute("RESET ROLE")
-            raise PassingError(
-                f"Another load of {name} is under way.",
-                expected=f"the lock of that month within {wait_seconds:g} seconds",
-                found=_one(cursor, _HOLDER, key) or "it ended just now",
-                intact="that month, as it was; the other load goes on",
-                next_step="wait for the other load, or end it",
-            )
-        time.sleep(0.2)
 
 
 def _replace(cursor: Cursor, table: Table, month: date, rows: TripTable, progress: Progress | None) -> int:
@@ -228,9 +202,3 @@ def _refresh(address: PostgresAddress, pair: tuple[Table, Table], month: date, *
             refresh(connection, [table.partition_identifier(month) for table in pair], vacuum=vacuum)
     except (TaxiError, psycopg.Error) as error:
         _logger.warning("%s is loaded, but the planner's counts were not refreshed: %s", pair[0].name, error)
-
-
-def _one(cursor: Cursor, query: str, *parameters: str) -> Any:
-    cursor.execute(query, parameters)
-    row = cursor.fetchone()
-    return row[0] if row else None
