@@ -13,7 +13,7 @@ from taxi_assets.stores.postgres_address import PostgresAddress
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-ROOMS = "trips sources local stores components console automation deploy browser end_to_end".split()
+ROOMS = ["trips", "sources", "local", "stores", "components", "console", "automation", "deploy", "browser"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
-        return item.get_closest_marker("e2e") is not None, ROOMS.index(room) if room in ROOMS else -1
+        return item.get_closest_marker("e2e") is not None, ROOMS.index(room) if room in ROOMS else len(ROOMS)
 
     items.sort(key=place)
 
