@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -33,10 +34,10 @@ def test_ours_start_with_the_registry(tmp_path: Path) -> None:
 
 def test_a_new_rule_makes_a_new_version() -> None:
     yellow = pipeline_of("yellow")
-    before = yellow.cleaning_version()
-    yellow.attributes["reject"].append({"column": "trip_distance", "at_most": 0})
-    assert yellow.cleaning_version() != before
-    assert pipeline_of("yellow").cleaning_version() == before
+    more = [*yellow.attributes["reject"], {"column": "trip_distance", "at_most": 0}]
+    changed = replace(yellow, attributes={**yellow.attributes, "reject": more})
+    assert changed.cleaning_version() != yellow.cleaning_version()
+    assert replace(changed, attributes=yellow.attributes).cleaning_version() == yellow.cleaning_version()
 
 
 @pytest.mark.parametrize(
