@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -63,7 +64,7 @@ class RawFileIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.path))})
 
     def load_input(self, context: dg.InputContext) -> RawFile:
-        """The file that was fetched last.
+        """The file that was fetched last, as it is now.
 
         Raises:
             Failure: It is not there any more, or was changed since.
@@ -71,8 +72,9 @@ class RawFileIOManager(dg.ConfigurableIOManager):
         service, month = context.asset_key.path[0], context.partition_key
         with as_failure(), suppress(FileNotFoundError, ValueError):
             file = RawFile.from_json(self._record(context).read_text())
-            if kept(file.path):
-                return file
+            if here := kept(file.path):
+                # Another run may have fetched a newer version since: then that is what is read, and it is so described.
+                return replace(file, **vars(here))
         with as_failure():
             raise TaxiError(
                 f"The file of {service} {month} is not on this machine as it was fetched.",
