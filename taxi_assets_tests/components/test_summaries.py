@@ -23,8 +23,11 @@ from taxi_assets.stores.files import TripTableIOManager, table_path
 from taxi_assets.stores.google import GoogleCloud
 from taxi_assets.stores.warehouse import replace_month
 from taxi_assets.stores.warehouse_io import ArrowTableIOManager, DataFrameIOManager
+from taxi_assets.trips.clean import clean_file
+from taxi_assets.trips.columns import GREEN
 from taxi_assets_tests.stores.cloud.clouds import green, store
 from taxi_assets_tests.taxi_command import UNSET
+from taxi_assets_tests.trips.made import RULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 
@@ -145,6 +148,25 @@ def test_two_months_add_up_to_what_the_files_hold(platform: Platform) -> None:
             f"SELECT SUM(trips) FROM {{d}}.green_trips_per_zone_hour WHERE source_month = '{first}'"
         )
         assert trips == len(rows)
+
+
+def test_a_trial_takes_no_place_in_a_summary(platform: Platform) -> None:
+    platform.load("2020-04")
+    assert platform.make("green/trips_per_zone_hour", month="2020-04").success
+    trips = platform.rows("SELECT SUM(trips) FROM {d}.green_trips_per_zone_hour")
+    trial = clean_file(
+        platform.data / "green" / "green_tripdata_2020-04.csv.gz",
+        name="trial",
+        service=GREEN,
+        month=date(2020, 4, 1),
+        rules=RULES["green"],
+        folder=platform.folder,
+        note={"limit": 100},
+        limit=100,
+    )
+    trial.kept.path.replace(table_path(platform.folder / "home", "clean", "green", "2020-04"))
+    assert not platform.make("green/trips_per_zone_hour", month="2020-04").success
+    assert platform.rows("SELECT SUM(trips) FROM {d}.green_trips_per_zone_hour") == trips
 
 
 def test_the_zones_have_their_names(platform: Platform) -> None:

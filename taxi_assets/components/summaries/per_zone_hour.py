@@ -7,11 +7,13 @@ import pyarrow as pa
 
 from taxi_assets.components import metadata
 from taxi_assets.components.assets import RETRIES
+from taxi_assets.components.parameters import refuse_trial
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.following import follows
 from taxi_assets.components.summaries.plots import busiest_zones
 from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries
+from taxi_assets.failures import as_failure
 from taxi_assets.stores.warehouse_io import table_metadata
 from taxi_assets.trips.columns import SOURCE_MONTH
 from taxi_assets.trips.months import parse_month
@@ -41,6 +43,8 @@ def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[st
         code_version="1",
     )
     def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
+        with as_failure():
+            refuse_trial(clean_taxi, "the summaries")
         counted = count_zone_hours(clean_taxi, service.trips)
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
         rows = counted.append_column(SOURCE_MONTH.name, month)
