@@ -32,7 +32,10 @@ def run(
     service: Service,
     months: Months,
     only: Annotated[
-        list[str] | None, typer.Option(help="load this store alone (may be given again): postgres, lake, bigquery")
+        list[str] | None,
+        typer.Option(
+            help="load this store alone (may be given again): postgres, lake, bigquery, which brings along the lake"
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="fetch and load again what is loaded already")] = False,
     source: Annotated[

@@ -32,7 +32,7 @@ def run_months(service: str, months: str, only: Sequence[str], how: How) -> int:
     """
     began = time.monotonic()
     pipeline = pipeline_of(service)
-    stores = _stores(pipeline, only, how)
+    stores = chosen_stores(pipeline, only, how)
     wanted = Wanted(pipeline, stores, _available(pipeline, parse_months(months)))
     done = [] if how.force or how.limit else _done(wanted, how)
     for month in done:
@@ -81,7 +81,12 @@ def _done(wanted: Wanted, how: How) -> list[date]:
         return already_loaded(connection, source, wanted)
 
 
-def _stores(pipeline: Pipeline, only: Sequence[str], how: How) -> list[str]:
+def chosen_stores(pipeline: Pipeline, only: Sequence[str], how: How) -> list[str]:
+    """The stores that `--only` names and what these are loaded from, in the order of loading.
+
+    Raises:
+        TaxiError: One is none of the pipeline's.
+    """
     names = [name for given in only for name in given.split(",")]
     if unknown := [name for name in names if name not in pipeline.stores]:
         raise TaxiError(
@@ -92,7 +97,9 @@ def _stores(pipeline: Pipeline, only: Sequence[str], how: How) -> list[str]:
     if how.limit:
         # A trial has a place in PostgreSQL alone.
         names = names or ["postgres"]
-    return [name for name in pipeline.stores if not names or name in names]
+    # BigQuery is loaded from the lake. There, a month that is the same is not sent again.
+    needed = {"lake"} if "bigquery" in names else set()
+    return [name for name in pipeline.stores if not names or name in {*names, *needed}]
 
 
 def _available(pipeline: Pipeline, months: list[date]) -> list[date]:
