@@ -34,6 +34,12 @@ class Clean(dg.Config):
     )
 
 
+def run_source(service: str, told: Mapping[str, Any]) -> str | None:
+    """The source that a run names in the place of TAXI_SOURCE_URL, by its configuration."""
+    source = told.get("ops", {}).get(f"{service}__raw_taxi", {}).get("config", {}).get("source")
+    return str(source) if source else None
+
+
 def destination(configured: str, override: str | None, rows: TripTable) -> str:
     """The schema to which a month's rows go.
 

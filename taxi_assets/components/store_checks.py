@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from taxi_assets.components.checks import WARN, check_spec, result
-from taxi_assets.components.parameters import destination
+from taxi_assets.components.parameters import destination, run_source
 from taxi_assets.failures import as_failure
 from taxi_assets.settings import settings
 from taxi_assets.sources.errors import NotPublished
@@ -129,7 +129,7 @@ def bigquery_checks(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.As
 
 
 def zone_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
-    """The check of a cleaned month against the source's zone lookup."""
+    """The check of a cleaned month against the zone lookup of the source that the run takes it from."""
     known = check_spec(pipeline, "clean_taxi", "zones_known", "Each zone id is in the zone lookup of the source.")
 
     @dg.multi_asset_check(
@@ -137,10 +137,12 @@ def zone_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         specs=[known],
         ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
     )
-    def zone_checks_op(clean_taxi: TripTable, trip_source: TripSourceResource) -> Iterator[dg.AssetCheckResult]:
+    def zone_checks_op(
+        context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, trip_source: TripSourceResource
+    ) -> Iterator[dg.AssetCheckResult]:
         try:
             with as_failure():
-                lookup = trip_source.source().fetch_lookup().path
+                lookup = trip_source.source(run_source(pipeline.service, context.run.run_config)).fetch_lookup().path
         except dg.Failure as failure:
             if not isinstance(failure.__cause__, NotPublished):
                 raise

@@ -62,6 +62,16 @@ def test_a_run_takes_another_source(sample: Taxi, shared_data: Path) -> None:
     assert found == f"{address}/yellow/yellow_tripdata_2019-03.csv.gz,10000,{address}"
 
 
+def test_the_zones_are_those_of_the_runs_source(sample: Taxi, shared_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "yellow").symlink_to(shared_data / "yellow")
+    (tmp_path / "misc").mkdir()
+    lookup = (shared_data / "misc" / "taxi_zone_lookup.csv").read_text().splitlines()
+    (tmp_path / "misc" / "taxi_zone_lookup.csv").write_text("\n".join(lookup[:2]))
+    source = tmp_path.as_uri()
+    said = sample.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", source, "--force")
+    assert "zones_known: not in the lookup" in said.err
+
+
 def test_made_up_rows_stay_out_of_real_stores(platform: Taxi) -> None:
     real = platform.having(POSTGRES_HOST="127.0.0.1", POSTGRES_PORT="1", TAXI_SOURCE_URL="tlc")
     said = real("run", "yellow", "--months", MONTH, "--source", "sample")
