@@ -113,6 +113,8 @@ class Settings(BaseModel):
         url = SOURCES.get(value, value).rstrip("/")
         if not url.startswith(("http://", "https://", "file://")):
             raise ValueError("it is no http, https or file address, and none of the words " + ", ".join(SOURCES))
+        if not readable(url):
+            raise ValueError("its host or its port cannot be read")
         return url
 
     @property
@@ -139,9 +141,20 @@ class Settings(BaseModel):
         return "unset" if (value := getattr(self, name)) is None else _without_credentials(str(value))
 
 
+def readable(address: str) -> bool:
+    """Whether an address has a host and a port that can be read."""
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        return False
+    return True
+
+
 def _without_credentials(text: str) -> str:
     if "://" not in text:
         return text
+    if not readable(text):
+        return "(not shown)"
     parts = urlsplit(text)
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=netloc, query="", fragment=""))

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.settings import SOURCES, Settings
+from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, join, shown
 from taxi_assets.sources.content import CsvCheck, check_for
 from taxi_assets.sources.download import Progress, Request
@@ -169,15 +169,21 @@ def source_named(name: str, settings: Settings) -> TripSource:
     if name == "sample":
         return _sample_source(settings)
     url = SOURCES.get(name, name).rstrip("/")
-    if not url.startswith(("http://", "https://", "file://")) or shown(url) != url:
+    if not readable(url) or not url.startswith(("http://", "https://", "file://")) or shown(url) != url:
         raise TaxiError(
             "A run cannot take its file from that source.",
             expected=f"{', '.join(SOURCES)}, sample, or an http, https or file address without credentials",
-            found=shown(name) if "://" in name else repr(name),
+            found=_found(name),
             intact=INTACT,
             next_step="name the source in one of these ways; an address with credentials belongs in TAXI_SOURCE_URL",
         )
     return source_from_settings(settings.model_copy(update={"taxi_source_url": url}))
+
+
+def _found(name: str) -> str:
+    if not readable(name):
+        return "an address whose host or port cannot be read"
+    return shown(name) if "://" in name else repr(name)
 
 
 def _sample_source(settings: Settings) -> TripSource:

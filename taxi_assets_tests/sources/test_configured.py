@@ -8,8 +8,8 @@ import pytest
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.local.source import SAMPLE_SOURCE
-from taxi_assets.settings import Settings
-from taxi_assets.sources.source import source_from_settings
+from taxi_assets.settings import Settings, read_settings
+from taxi_assets.sources.source import source_from_settings, source_named
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,14 @@ def test_made_up_trips_are_for_embedded_stores_only(tmp_path: Path, real: dict[s
     assert all(word in text for word in ("TAXI_SOURCE_URL", "`tlc`", "`mirror`", "file address"))
     assert SAMPLE_SOURCE.running(tmp_path) is None
     assert source_from_settings(settings.model_copy(update={"taxi_source_url": "file:///data"})).url == "file:///data"
+
+
+@pytest.mark.parametrize("host", ["[::1", "host:port"])
+def test_an_address_that_cannot_be_read_is_refused_without_its_password(tmp_path: Path, host: str) -> None:
+    address = f"http://me:secret@{host}/trips"
+    with pytest.raises(TaxiError, match="TAXI_SOURCE_URL cannot be used: its host or its port") as caught:
+        read_settings({"TAXI_SOURCE_URL": address})
+    assert "secret" not in str(caught.value)
+    with pytest.raises(TaxiError, match="cannot take its file from that source") as caught:
+        source_named(address, Settings(taxi_home=tmp_path))
+    assert "secret" not in str(caught.value)
