@@ -25,11 +25,6 @@ from taxi_assets_tests.trips.made import HEADER, line
 pytestmark = pytest.mark.e2e
 
 LONGEST_SECONDS = 200
-ZONES = b"""\
-"LocationID","Borough","Zone","service_zone"
-43,"Manhattan","Central Park","Yellow Zone"
-142,"Manhattan","Lincoln Square East","Yellow Zone"
-"""
 UNSTEADY, BROKEN = "2021-01", "2021-02"
 
 
@@ -74,7 +69,6 @@ def test_months_asked_for_over_http_are_loaded_once_and_trouble_is_told_of_once(
         source.publish(published(UNSTEADY), body)
         source.fails(published(UNSTEADY), Fault(status=503), Fault(status=503))
         source.publish(published(BROKEN), b"<!DOCTYPE html><html><body>Please sign in</body></html>")
-        source.publish("/misc/taxi_zone_lookup.csv", ZONES)
         taxi = taxi.having(
             TAXI_SOURCE_URL=source.url,
             TAXI_ALERT_WEBHOOK_URL=f"{receiver.url}/alerts",
