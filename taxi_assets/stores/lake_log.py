@@ -17,7 +17,7 @@ from taxi_assets.stores.load_log import LoadEntry
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket
+    from google.cloud.storage import Blob, Bucket
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,17 @@ def read_log(bucket: Bucket, service: str, month: str, patience: float) -> tuple
     blob = bucket.get_blob(log_name(service, month), retry=retry(patience))
     if blob is None:
         return None, 0
-    # The emulator's downloads do not say their generation, and the client forgets it then.
-    generation = int(blob.generation)
-    return LakeLoad.from_json(blob.download_as_bytes(retry=retry(patience))), generation
+    return LakeLoad.from_json(_text(blob, patience)), int(blob.generation)
+
+
+def _text(blob: Blob, patience: float) -> bytes:
+    """The text of that version of a log object.
+
+    Asked by its name: the client would follow the link in the object's description, which names the address that an
+    emulator had when the object was written.
+    """
+    found = blob.bucket.blob(blob.name, generation=int(blob.generation))
+    return bytes(found.download_as_bytes(retry=retry(patience)))
 
 
 def lake_load(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
@@ -106,7 +114,7 @@ def lake_loads(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
     with clear_errors(f"Reading the lake's log of {service}", f"gs://{cloud.bucket}"):
         bucket = cloud.storage().bucket(cloud.bucket)
         blobs = sorted(bucket.list_blobs(prefix=f"_loads/{service}/", retry=retry(cloud.patience)), key=str)
-        texts = side_by_side(lambda blob: blob.download_as_bytes(retry=retry(cloud.patience)), blobs)
+        texts = side_by_side(lambda blob: _text(blob, cloud.patience), blobs)
     return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
 
 
