@@ -10,11 +10,6 @@ import pytest
 from taxi_assets_tests.taxi_command import Taxi
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs these tests, the slow ones, after all others."""
-    items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
-
-
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
     """`taxi` in a folder that is no checkout, with its server; the server is stopped at the end."""
@@ -28,3 +23,12 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
 def taxi(platform: Taxi, shared_data: Path) -> Taxi:
     """`taxi` on the real trip records."""
     return platform.having(TAXI_SOURCE_URL=shared_data.as_uri())
+
+
+@pytest.fixture(scope="session")
+def cloud_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
+    """`taxi` with a home of its own, whose lake and warehouse no other test fills."""
+    found = Taxi(tmp_path_factory.mktemp("cloud-platform") / "home", tmp_path_factory.mktemp("elsewhere"))
+    found.having(TAXI_SOURCE_URL="file:///tmp").well("up")
+    yield found
+    found.well("down")

@@ -1,0 +1,157 @@
+"""Half a year of real green trips in all three stores: the same again, killed at any moment, and side by side."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from taxi_assets.local.bigquery import BIGQUERY
+from taxi_assets.local.cloud_storage import CLOUD_STORAGE
+from taxi_assets_tests.end_to_end.cloud_stores import (
+    Held,
+    by_day,
+    in_bigquery,
+    in_lake,
+    objects,
+    passes,
+    strays,
+    tables,
+)
+from taxi_assets_tests.faulty_server import FaultyServer
+from taxi_assets_tests.proxy import Proxy
+from taxi_assets_tests.taxi_command import Taxi
+
+pytestmark = pytest.mark.e2e
+
+TABLE = "mage.green_taxi"
+MONTHS = "2020-04:2020-09"
+APRIL = "2020-04"
+CSV = f"/green/green_tripdata_{APRIL}.csv.gz"
+KEPT = {
+    "2020-04": 22812,
+    "2020-05": 29127,
+    "2020-06": 35492,
+    "2020-07": 39306,
+    "2020-08": 42910,
+    "2020-09": 45322,
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(cloud_platform: Taxi, shared_data: Path) -> Taxi:
+    found = cloud_platform.having(TAXI_SOURCE_URL=shared_data.as_uri())
+    assert "green: 6 loaded, 0 loaded already, 0 failed" in found.well("run", "green", "--months", MONTHS).err
+    return found
+
+
+def stand_everywhere(taxi: Taxi, kept: dict[str, int]) -> None:
+    """These months, and nothing else, stand in each of the stores, which agree with their logs."""
+    assert taxi.stored(TABLE) == kept
+    assert in_bigquery(taxi, TABLE) == kept
+    assert in_lake(taxi, "green") == kept
+    assert not strays(taxi, "green")
+    assert not [name for name in tables(taxi, "mage") if "staging" in name]
+    taxi.well("verify", "green")
+
+
+def test_half_a_year_in_every_store(loaded: Taxi) -> None:
+    for ask in ("sql", "bq"):
+        assert loaded.well(ask, f"select count(*) from {TABLE}").out == "214969\n"
+    stand_everywhere(loaded, KEPT)
+
+
+def counted(csv: Path, month: str) -> Counter[tuple[str, str]]:
+    """What the file holds for each day, by pandas."""
+    columns = ["lpep_pickup_datetime", "passenger_count", "trip_distance"]
+    trips = pd.read_csv(csv, usecols=columns, parse_dates=columns[:1])
+    kept = trips[(trips.passenger_count > 0) & (trips.trip_distance > 0)]
+    return Counter((month, str(day)) for day in kept.lpep_pickup_datetime.dt.date)
+
+
+def test_each_day_folder_holds_the_trips_of_its_day(loaded: Taxi, shared_data: Path) -> None:
+    expected: Counter[tuple[str, str]] = Counter()
+    for month in KEPT:
+        expected += counted(shared_data / "green" / f"green_tripdata_{month}.csv.gz", month)
+    assert by_day(loaded, "green") == expected
+    assert any(day[:7] != month for month, day in expected), "there are stray pickups"
+
+
+def test_the_same_again_changes_no_count(loaded: Taxi) -> None:
+    before = objects(loaded, "green/")
+    said = loaded.well("run", "green", "--months", MONTHS)
+    assert "green: 0 loaded, 6 loaded already, 0 failed" in said.err
+    loaded.well("run", "green", "--months", APRIL, "--force")
+    stand_everywhere(loaded, KEPT)
+    assert objects(loaded, "green/") == before
+
+
+@pytest.fixture(scope="module")
+def versions(loaded: Taxi, shared_data: Path) -> Iterator[tuple[Taxi, FaultyServer, list[tuple[bytes, int]]]]:
+    """A source that publishes April again and again: a part of its trips, and all of them, in turns."""
+    whole = (shared_data / CSV.removeprefix("/")).read_bytes()
+    header, *lines = gzip.decompress(whole).splitlines(keepends=True)
+    part = gzip.compress(header + b"".join(lines[::10]))
+    frame = pd.read_csv(shared_data / CSV.removeprefix("/"))[::10]
+    kept = int(((frame.passenger_count > 0) & (frame.trip_distance > 0)).sum())
+    with FaultyServer() as server:
+        yield loaded.having(TAXI_SOURCE_URL=server.url), server, [(part, kept), (whole, KEPT[APRIL])]
+
+
+@pytest.fixture
+def new(versions: tuple[Taxi, FaultyServer, list[tuple[bytes, int]]]) -> tuple[Taxi, int]:
+    """The other version of April is published; the rows that it keeps."""
+    taxi, server, bodies = versions
+    body, kept = bodies.pop(0)
+    bodies.append((body, kept))
+    server.publish(CSV, body)
+    return taxi, kept
+
+
+def kill_at(taxi: Taxi, storage: Proxy, bigquery: Proxy, held: Held) -> None:
+    behind = taxi.having(STORAGE_EMULATOR_HOST=storage.url, BIGQUERY_EMULATOR_HOST=bigquery.url)
+    with behind.start("run", "green", "--months", APRIL) as process:
+        try:
+            while not held.arrived.wait(0.1):
+                assert process.poll() is None, f"the run ended first: {process.communicate()}"
+        finally:
+            process.kill()
+        process.communicate()
+    assert held.done.wait(60)
+    held.go.set()
+
+
+@pytest.mark.parametrize("moment", ["upload", "load job", "replacement"])
+def test_killed_it_is_whole_after_the_next_run(new: tuple[Taxi, int], moment: str) -> None:
+    taxi, rows = new
+    before = in_bigquery(taxi, TABLE)
+    held = Held()
+    with Proxy(CLOUD_STORAGE.ensure(taxi.home).url) as storage, Proxy(BIGQUERY.ensure(taxi.home).url) as bigquery:
+        if moment == "upload":
+            storage.on("POST", "/upload/.*PAR1", *[passes] * 4, held)
+        else:
+            bigquery.on("POST", '"load"' if moment == "load job" else "BEGIN TRANSACTION", held)
+        kill_at(taxi, storage, bigquery, held)
+    after = {**before, APRIL: rows}
+    assert in_bigquery(taxi, TABLE) == (after if moment == "replacement" else before), "the old or the new month"
+    assert bool(strays(taxi, "green")) == (moment == "upload")
+    said = taxi.well("run", "green", "--months", APRIL)
+    assert "green: 1 loaded" in said.err
+    stand_everywhere(taxi, {**KEPT, APRIL: rows})
+
+
+def test_two_processes_load_two_months_at_the_same_time(loaded: Taxi) -> None:
+    months = {"2020-11", "2020-12"}
+    started = [loaded.start("run", "yellow", "--months", month) for month in months]
+    answers = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0, 0], answers
+    kept = loaded.stored("ny_taxi.yellow_cab_data")
+    assert kept.keys() == months
+    assert kept["2020-12"] == 9132
+    assert in_bigquery(loaded, "ny_taxi.yellow_cab_data") == kept
+    assert in_lake(loaded, "yellow") == kept
+    loaded.well("verify", "yellow")
