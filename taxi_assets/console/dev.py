@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -82,8 +83,19 @@ def develop(port: int) -> int:
     messages().print(
         f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
     )
-    _until_interrupted(processes)
+    try:
+        _until_interrupted(processes)
+    finally:
+        _take_back_signs_of_life()
     return 0
+
+
+def _take_back_signs_of_life() -> None:
+    """Forgets when the daemon was last seen: a backfill that starts now must not wait for it."""
+    from dagster import DagsterInstance
+
+    with suppress(Exception), DagsterInstance.get() as instance:
+        instance.wipe_daemon_heartbeats()
 
 
 def _until_interrupted(processes: list[Supervised]) -> None:

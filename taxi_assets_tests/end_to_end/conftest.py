@@ -19,6 +19,15 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
     found.well("down")
 
 
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Iterator[Taxi]:
+    """`taxi` on the real trip records with a home of its own, for tests of which others would see the traces."""
+    found = Taxi(tmp_path_factory.mktemp("apart") / "home", tmp_path_factory.mktemp("elsewhere"))
+    found = found.having(TAXI_SOURCE_URL=shared_data.as_uri())
+    yield found
+    found.well("down")
+
+
 @pytest.fixture(scope="session")
 def taxi(platform: Taxi, shared_data: Path) -> Taxi:
     """`taxi` on the real trip records."""

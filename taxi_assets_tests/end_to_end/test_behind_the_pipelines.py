@@ -22,23 +22,23 @@ SUMMARIES = ("trips_per_day", "trips_per_zone_hour", "revenue_per_zone")
 
 
 @pytest.fixture(scope="module")
-def development(taxi: Taxi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def development(apart: Taxi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`taxi dev` of this platform, ended afterwards; its log."""
     log = tmp_path_factory.mktemp("dev") / "log"
     # Without months to look after: nothing else runs meanwhile.
-    environment = {**taxi.environment(), "TAXI_PUBLICATION_SECONDS": "3600"}
+    environment = {**apart.environment(), "TAXI_PUBLICATION_SECONDS": "3600"}
     with log.open("wb") as file:
         command = [str(SCRIPT), "dev", "--port", str(free_port())]
-        process = subprocess.Popen(command, cwd=taxi.cwd, env=environment, stdout=file, stderr=file)
+        process = subprocess.Popen(command, cwd=apart.cwd, env=environment, stdout=file, stderr=file)
     yield log
     process.send_signal(signal.SIGINT)
     process.wait(60)
 
 
-def until(taxi: Taxi, log: Path, query: str, holds: Callable[[str], bool]) -> None:
+def until(apart: Taxi, log: Path, query: str, holds: Callable[[str], bool]) -> None:
     """Waits until BigQuery's answer is the one that is waited for."""
     end = time.monotonic() + LONGEST_SECONDS
-    while not holds(answer := taxi("bq", "--csv", query).out):
+    while not holds(answer := apart("bq", "--csv", query).out):
         assert time.monotonic() < end, f"not in time: {query}\n{answer}\n{log.read_text()[-3000:]}"
         time.sleep(3)
 
@@ -47,15 +47,15 @@ def trips(summary: str, month: str) -> str:
     return f"SELECT SUM(trips) FROM mage.green_{summary} WHERE source_month = '{month}-01'"
 
 
-def test_they_follow_without_a_hand(taxi: Taxi, development: Path) -> None:
+def test_they_follow_without_a_hand(apart: Taxi, development: Path) -> None:
     # One month all the way, and another into PostgreSQL alone.
-    taxi.well("run", "green", "--months", "2020-06", "--only", "postgres")
-    taxi.well("run", "green", "--months", "2020-04")
-    folder = taxi.home / "files"
+    apart.well("run", "green", "--months", "2020-06", "--only", "postgres")
+    apart.well("run", "green", "--months", "2020-04")
+    folder = apart.home / "files"
     folder.mkdir(exist_ok=True)
     shutil.copy(PROJECT_ROOT / "examples" / "weather_by_day.csv", folder)
     for summary in SUMMARIES:
-        until(taxi, development, trips(summary, "2020-04"), lambda out: out.splitlines()[-1:] == ["22812"])
-        assert taxi.well("bq", "--csv", trips(summary, "2020-06")).out.splitlines()[-1].strip('"') == ""
+        until(apart, development, trips(summary, "2020-04"), lambda out: out.splitlines()[-1:] == ["22812"])
+        assert apart.well("bq", "--csv", trips(summary, "2020-06")).out.splitlines()[-1].strip('"') == ""
     query = "SELECT COUNT(*) FROM files.weather_by_day"
-    until(taxi, development, query, lambda out: out.splitlines()[-1:] == ["10"])
+    until(apart, development, query, lambda out: out.splitlines()[-1:] == ["10"])

@@ -28,15 +28,15 @@ CHECKS = {
 
 
 @pytest.fixture(scope="module")
-def said(taxi: Taxi) -> Said:
-    return taxi.well("run", "yellow", "--months", "2021-01", "--only", "postgres")
+def said(apart: Taxi) -> Said:
+    return apart.well("run", "yellow", "--months", "2021-01", "--only", "postgres")
 
 
 @pytest.fixture(scope="module")
-def instance(taxi: Taxi) -> Iterator[dg.DagsterInstance]:
+def instance(apart: Taxi) -> Iterator[dg.DagsterInstance]:
     """Dagster's records of that platform, as the webserver reads them."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**UNSET, "TAXI_HOME": str(taxi.home), "DAGSTER_HOME": str(PROJECT_ROOT)}.items():
+        for name, value in {**UNSET, "TAXI_HOME": str(apart.home), "DAGSTER_HOME": str(PROJECT_ROOT)}.items():
             patch.setenv(name, value)
         settings.cache_clear()
         with dg.DagsterInstance.get() as found:
@@ -57,9 +57,9 @@ def events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEve
     return [record.event_log_entry.get_dagster_event() for record in records]
 
 
-def test_the_month_stands_in_postgres(taxi: Taxi, said: Said) -> None:
-    assert taxi.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == "22303\n"
-    reasons = taxi.sql("SELECT reason, count(*) FROM ny_taxi.yellow_cab_data_rejected GROUP BY 1 ORDER BY 2")
+def test_the_month_stands_in_postgres(apart: Taxi, said: Said) -> None:
+    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == "22303\n"
+    reasons = apart.sql("SELECT reason, count(*) FROM ny_taxi.yellow_cab_data_rejected GROUP BY 1 ORDER BY 2")
     assert sum(int(line.rpartition(",")[2]) for line in reasons.splitlines()) == 22_792 - 22_303
 
 
@@ -85,7 +85,7 @@ def test_the_run_is_one_like_any_other(run: dg.DagsterRun) -> None:
     assert run.remote_job_origin.location_name == "taxi_assets"
 
 
-def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.DagsterRun, taxi: Taxi) -> None:
+def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.DagsterRun, apart: Taxi) -> None:
     shown: dict[str, dict[str, Any]] = {
         event.asset_key.path[-1]: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -102,14 +102,14 @@ def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.Da
     assert (clean["dagster/partition_row_count"], rejected["dagster/partition_row_count"]) == (22_303, 489)
     assert len(clean["preview"].records) == 10
     assert clean["plot"].startswith("![Trips by hour of the day](data:image/svg+xml;base64,")
-    assert Path(clean["path"]).is_relative_to(taxi.home)
+    assert Path(clean["path"]).is_relative_to(apart.home)
     assert table["dagster/partition_row_count"] == 22_303
     assert "ny_taxi.yellow_cab_data" in table["look"]
     assert not any(values["made_up"] for values in (raw, clean, rejected, table))
 
 
-def test_where_to_look_is_a_command_that_works(taxi: Taxi, said: Said) -> None:
-    out = taxi.well("sql", "--csv", "table ny_taxi.yellow_cab_data_2021_01 limit 10").out
+def test_where_to_look_is_a_command_that_works(apart: Taxi, said: Said) -> None:
+    out = apart.well("sql", "--csv", "table ny_taxi.yellow_cab_data_2021_01 limit 10").out
     assert len(out.splitlines()) == 11
 
 
@@ -122,8 +122,8 @@ def test_every_check_of_the_month_was_made(instance: dg.DagsterInstance, run: dg
             assert check.partition == "2021-01"
 
 
-def test_a_failed_run_carries_the_clear_error(taxi: Taxi, instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    empty = taxi.having(TAXI_SOURCE_URL=tmp_path.as_uri())
+def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    empty = apart.having(TAXI_SOURCE_URL=tmp_path.as_uri())
     said = empty("run", "yellow", "--months", "2020-11")
     assert said.code == 1
     (found,) = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/partition": "2020-11"}))
