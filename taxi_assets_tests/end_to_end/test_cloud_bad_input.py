@@ -64,6 +64,8 @@ def dying(loaded: Taxi) -> Iterator[subprocess.Popen[str]]:
         process = loaded.having(**addresses).start("run", "yellow", "--months", FEBRUARY)
         while not killed.wait(0.1):
             assert process.poll() is None, f"the run ended first: {process.communicate()}"
+    # Not by this process, as whose child it would stay when it is stopped.
+    loaded.well("up")
     with process:
         yield process
         process.kill()
