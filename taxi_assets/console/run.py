@@ -78,7 +78,23 @@ def _run(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how:
 def _done(wanted: Wanted, how: How) -> list[date]:
     source = source_named(how.source, settings()) if how.source else source_from_settings(settings())
     with reader() as connection:
+        if source.sample:
+            _refuse_to_make_up(entries(connection, wanted))
         return already_loaded(connection, source, wanted)
+
+
+def _refuse_to_make_up(loads: Sequence[LoadEntry]) -> None:
+    for load in loads:
+        if not load.configuration.get("made_up"):
+            name = f"{load.service} {month_name(load.source_month)}"
+            raise TaxiError(
+                f"{name} stands in {load.store} from a real file, and made-up trips do not replace it.",
+                expected="the source that it came from, in TAXI_SOURCE_URL or --source",
+                found="no source named: the sample source would make the month up",
+                where=load.place,
+                intact="every store",
+                next_step=f"name the source (it was {load.url}), or make the month up all the same: --force",
+            )
 
 
 def chosen_stores(pipeline: Pipeline, only: Sequence[str], how: How) -> list[str]:

@@ -136,12 +136,13 @@ class LocalServer:
             if not (found := self.running(home)):
                 return False
             process = psutil.Process(found.pid)
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_SECONDS)
+            for end in (process.terminate, process.kill):
+                with suppress(psutil.NoSuchProcess):
+                    end()
+                until = time.monotonic() + STOP_SECONDS
+                # Not process.wait: whoever started it may live and not have asked how it ended.
+                while found.alive() and time.monotonic() < until:
+                    time.sleep(0.02)
             return True
 
 

@@ -134,3 +134,10 @@ def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterI
     assert description
     assert "yellow 2020-11 is not published yet." in description
     assert all(line.strip() in said.err for line in description.splitlines())
+
+
+def test_made_up_trips_do_not_replace_real_ones(apart: Taxi, said: Said) -> None:
+    refused = apart.having(TAXI_SOURCE_URL="")("run", "yellow", "--months", "2021-01", "--only", "postgres")
+    assert refused.code == 1
+    assert "stands in postgres from a real file" in refused.err
+    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == "22303\n"
