@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.local import postgres as embedded
+from taxi_assets.local.services import SERVICES
 from taxi_assets.stores.postgres_address import PostgresAddress
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -35,9 +36,12 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `TAXI_HOME` of this test session."""
-    return tmp_path_factory.mktemp("home")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A `TAXI_HOME` of this test session; what was started there is stopped at its end."""
+    folder = tmp_path_factory.mktemp("home")
+    yield folder
+    for service in SERVICES.values():
+        service.stop(folder)
 
 
 @pytest.fixture(scope="session")
