@@ -38,13 +38,12 @@ from taxi_assets.local import postgres as embedded
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.postgres_files import programs
-from taxi_assets.local.source import SAMPLE_SOURCE, sample_url
+from taxi_assets.local.sample_source import SAMPLE_SOURCE, sample_url
 from taxi_assets.settings import PROJECT_ROOT, Settings
 from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import columns
 from taxi_assets.sources.source import TripSource
-from taxi_assets.stores.postgres_address import PostgresAddress, connect
-from taxi_assets.stores.postgres_roles import OWNER, connect_as
+from taxi_assets.stores.postgres.connection import OWNER, PostgresAddress, connect, connect_as
 from taxi_assets.trips.columns import YELLOW
 
 MONTH = date(2021, 1, 1)

@@ -40,7 +40,7 @@ from rich.console import Console
 from rich.table import Table
 
 from taxi_assets.local import postgres as embedded
-from taxi_assets.stores.postgres_address import PostgresAddress, connect
+from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.columns import YELLOW, ColumnType
 from taxi_assets.trips.table import TripTable, table_writer
 

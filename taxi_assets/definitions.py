@@ -1,6 +1,6 @@
 """The front door: all that Dagster loads.
 
-Each folder of `pipelines/` holds one YAML file; the component that it names makes its assets, checks and job. They work
+Each folder of `defs/` holds one YAML file; the component that it names makes its assets, checks and job. They work
 with the resources below, which take their addresses from the settings and start a local service when it is needed.
 """
 
@@ -9,20 +9,21 @@ from functools import cache
 
 import dagster as dg
 
-from taxi_assets.automation.alerts.sensor import alerts
+from taxi_assets.alerts.sensor import alerts
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.files import RawFileIOManager, TripTableIOManager
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.google_io import LakeIOManager, WarehouseIOManager
-from taxi_assets.stores.postgres import PostgresIOManager, PostgresResource
-from taxi_assets.stores.warehouse_io import ArrowTableIOManager, DataFrameIOManager
+from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager, WarehouseIOManager
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.intermediate import RawFileIOManager, TripTableIOManager
+from taxi_assets.stores.lake.io_manager import LakeIOManager
+from taxi_assets.stores.postgres.io_manager import PostgresIOManager
+from taxi_assets.stores.postgres.resource import PostgresResource
 
 # Checks of a partition and code references are in preview: known, pinned, and tested here.
 for category in (dg.PreviewWarning, dg.BetaWarning):
     warnings.filterwarnings("ignore", category=category)
 
-PIPELINES = PROJECT_ROOT / "taxi_assets" / "pipelines"
+DEFS = PROJECT_ROOT / "taxi_assets" / "defs"
 
 
 # Dagster asks for them twice a run.
@@ -35,7 +36,7 @@ def defs() -> dg.Definitions:
     cloud = GoogleCloud.from_settings(settings())
     return dg.Definitions.merge(
         # Not load_from_defs_folder: that imports every installed package with components, Google's among them (1.2 s).
-        dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(PIPELINES),
+        dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(DEFS),
         dg.Definitions(
             resources={
                 "trip_source": TripSourceResource(),

@@ -19,7 +19,7 @@ class TaxiError(Exception):
         next_step: What a person can do about it.
     """
 
-    passing = False
+    transient = False
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class TaxiError(Exception):
         return "\n".join([self.summary, *(f"  {name + ':':<10}{text}" for name, text in self.details.items())])
 
 
-class PassingError(TaxiError):
+class TransientError(TaxiError):
     """A clear error that may soon be gone, so that trying again is worth it (a timeout, a 503, a lost server)."""
 
-    passing = True
+    transient = True

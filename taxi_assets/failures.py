@@ -9,12 +9,12 @@ import dagster as dg
 
 from taxi_assets.errors import TaxiError
 
-PASSING = "may_pass"
+TRANSIENT = "transient"
 """The metadata of a failure that says whether trying again is worth it."""
 
 
 @contextmanager
-def as_failure() -> Iterator[None]:
+def dagster_failures() -> Iterator[None]:
     """Turns a `TaxiError` of the block into a `dagster.Failure` with its whole text; retries only where it may pass.
 
     Raises:
@@ -23,5 +23,5 @@ def as_failure() -> Iterator[None]:
     try:
         yield
     except TaxiError as error:
-        metadata = {PASSING: error.passing}
-        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=error.passing) from error
+        metadata = {TRANSIENT: error.transient}
+        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=error.transient) from error

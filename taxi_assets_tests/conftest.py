@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from taxi_assets.instance import home as dagster_home
+from taxi_assets.instance import storage as dagster_storage
 from taxi_assets.local import postgres as embedded
+from taxi_assets.local.bigquery import BIGQUERY
+from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.services import SERVICES
-from taxi_assets.stores.postgres_address import PostgresAddress
+from taxi_assets.settings import Settings, settings
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.postgres.connection import PostgresAddress
+from taxi_assets_tests.faulty_server import FaultyServer
+from taxi_assets_tests.proxy import Proxy
+from taxi_assets_tests.published import Waiting
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-ROOMS = ["trips", "sources", "local", "stores", "components", "console", "automation", "deploy", "browser"]
+ROOMS = [
+    "trips",
+    "sources",
+    "local",
+    "stores",
+    "components",
+    "cli",
+    "instance",
+    "automation",
+    "alerts",
+    "webhook",
+    "deploy",
+    "browser",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,3 +74,70 @@ def postgres(home: Path) -> Iterator[PostgresAddress]:
     server = embedded.ensure(home)
     yield PostgresAddress(str(server.folder), server.port, server.database, server.user)
     embedded.stop(home)
+
+
+@pytest.fixture(scope="module")
+def empty_instance(postgres: PostgresAddress, home: Path) -> Iterator[dg.DagsterInstance]:
+    """The project's `dagster.yaml`, in a database for itself."""
+    found = Settings(taxi_home=home, postgres_dbname="automation")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (dagster_storage, dagster_home):
+            patch.setattr(module, "settings", lambda: found)
+        with dg.DagsterInstance.from_config(str(dagster_home.dagster_home())) as instance:
+            yield instance
+
+
+@pytest.fixture
+def instance(empty_instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """The same for each test, without what the test before left."""
+    empty_instance.wipe()
+    empty_instance.daemon_cursor_storage.set_cursor_values({"taxi_assets/alerts": ""})
+    return empty_instance
+
+
+@pytest.fixture
+def waiting(
+    instance: dg.DagsterInstance, postgres: PostgresAddress, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Waiting]:
+    """The platform with a source that publishes nothing yet, loading into a schema of its own."""
+    with FaultyServer() as server:
+        schema = f"automation_{server.url.rpartition(':')[2]}"
+        told = {"TAXI_HOME": str(home), "TAXI_SOURCE_URL": server.url, "TAXI_SOURCE_ATTEMPTS": "1"}
+        for name, value in {**told, "POSTGRES_SCHEMA": schema}.items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+        yield Waiting(server, instance, postgres, schema)
+    settings.cache_clear()
+
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloud]:
+    """The emulators of this test session: real servers, stopped at its end."""
+    home = tmp_path_factory.mktemp("cloud")
+    yield GoogleCloud(home=str(home))
+    for server in (BIGQUERY, CLOUD_STORAGE):
+        server.stop(home)
+
+
+@pytest.fixture
+def cloud(services: GoogleCloud) -> GoogleCloud:
+    """These services with a bucket and a dataset that no other test uses."""
+    number = next(_numbers)
+    services.storage().create_bucket(f"lake-{number}")
+    return GoogleCloud(home=services.home, bucket=f"lake-{number}", dataset=f"trips_{number}")
+
+
+@pytest.fixture
+def proxied(cloud: GoogleCloud) -> Iterator[tuple[GoogleCloud, Proxy, Proxy]]:
+    """The same services behind a proxy each, of Cloud Storage and of BigQuery."""
+    home = Path(cloud.home)
+    with Proxy(CLOUD_STORAGE.ensure(home).url) as storage, Proxy(BIGQUERY.ensure(home).url) as bigquery:
+        behind = cloud.model_dump(include={"home", "bucket", "project", "dataset"})
+        yield (
+            GoogleCloud(kind="emulator", storage_url=storage.url, bigquery_url=bigquery.url, **behind),
+            storage,
+            bigquery,
+        )

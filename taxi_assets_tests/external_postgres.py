@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from taxi_assets.local import postgres_files
 from taxi_assets.local.service import free_port
-from taxi_assets.stores.postgres_address import PostgresAddress
+from taxi_assets.stores.postgres.connection import PostgresAddress
 
 PASSWORD = "s3cret-of-the-test"
 DEBIAN = Path("/usr/lib/postgresql/15/bin")

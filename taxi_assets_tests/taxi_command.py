@@ -11,8 +11,7 @@ from typing import Any
 
 from taxi_assets.local.postgres import running
 from taxi_assets.settings import Settings
-from taxi_assets.stores.postgres_address import PostgresAddress
-from taxi_assets.stores.postgres_roles import READER, connect_as
+from taxi_assets.stores.postgres.connection import READER, PostgresAddress, connect_as
 
 SCRIPT = Path(sys.executable).parent / "taxi"
 LONGEST_SECONDS = 240

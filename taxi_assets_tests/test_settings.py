@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from taxi_assets import settings as module
-from taxi_assets.env_file import env_file
 from taxi_assets.errors import TaxiError
-from taxi_assets.settings import PROJECT_ROOT, SOURCES, read_settings
+from taxi_assets.settings import PROJECT_ROOT, SOURCES, env_file, read_settings
 
 
 @pytest.fixture
@@ -93,5 +92,5 @@ def test_nothing_secret_is_shown(root: Path) -> None:
 
 def test_the_committed_env_lists_every_setting_and_sets_none() -> None:
     text = (PROJECT_ROOT / ".env").read_text()
-    assert text == env_file(), "write it anew: python -m taxi_assets.env_file > .env"
+    assert text == env_file(), "write it anew: python -m taxi_assets.settings > .env"
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == []

@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
-from taxi_assets.automation.judge import newest_months
-from taxi_assets.automation.loaded import Loaded, Wanted, loaded
+from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
+from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.automation.schedules import State
-from taxi_assets.failures import as_failure
-from taxi_assets.pipelines import Pipeline
+from taxi_assets.failures import dagster_failures
+from taxi_assets.pipeline import Pipeline
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.postgres import PostgresResource
+from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets.trips.months import month_name, next_month
 
 _MONTHS_BACK = 24
@@ -79,8 +79,8 @@ def freshness(pipeline: Pipeline, told: Freshness) -> dg.Definitions:
         context: dg.AssetCheckExecutionContext, postgres: PostgresResource, trip_source: TripSourceResource
     ) -> dg.AssetCheckResult:
         months = newest_months(pipeline, _MONTHS_BACK)
-        with as_failure(), postgres.connect() as connection:
-            loads = loaded(connection, Wanted(pipeline, list(pipeline.stores), months))
+        with dagster_failures(), postgres.connect() as connection:
+            loads = loaded(connection, MonthSelection(pipeline, list(pipeline.stores), months))
             if trip_source.source().sample:
                 return dg.AssetCheckResult(passed=True, description="The trips are made up: no month is ever due.")
         found = lateness(loads, told.days, datetime.now(UTC).date())

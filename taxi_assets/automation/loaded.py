@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from taxi_assets.pipelines import Pipeline
-from taxi_assets.pipelines.places import place
+from taxi_assets.pipeline import Pipeline, place
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.source import TripSource
-from taxi_assets.stores.load_log import LoadEntry, latest_loads
+from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.postgres.load_log import latest_loads
 
 if TYPE_CHECKING:
-    from taxi_assets.stores.postgres_address import Connection
+    from taxi_assets.stores.postgres.connection import Connection
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MonthSelection:
     """Months of a pipeline that somebody wants in some of its stores."""
 
     pipeline: Pipeline
@@ -66,7 +66,7 @@ def _same(load: LoadEntry, now: Published) -> bool:
     return load.last_modified == now.last_modified
 
 
-def entries(connection: Connection, wanted: Wanted) -> list[LoadEntry]:
+def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     """The newest load of each month in each store, oldest month first."""
     found = latest_loads(connection, service=wanted.pipeline.service, months=list(wanted.months))
     here = (
@@ -77,7 +77,7 @@ def entries(connection: Connection, wanted: Wanted) -> list[LoadEntry]:
     return sorted(here, key=lambda entry: (entry.source_month, entry.store))
 
 
-def loaded(connection: Connection, wanted: Wanted) -> dict[date, Loaded]:
+def loaded(connection: Connection, wanted: MonthSelection) -> dict[date, Loaded]:
     """What the log of loads says of each month."""
     found = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
     by_month = {month: [entry for entry in found if entry.source_month == month] for month in wanted.months}
@@ -87,7 +87,7 @@ def loaded(connection: Connection, wanted: Wanted) -> dict[date, Loaded]:
     }
 
 
-def already_loaded(connection: Connection, source: TripSource, wanted: Wanted) -> list[date]:
+def already_loaded(connection: Connection, source: TripSource, wanted: MonthSelection) -> list[date]:
     """The months that stand in every store from the file that the source has now, cleaned by the rules of today.
 
     Raises:

@@ -10,14 +10,14 @@ from datetime import date
 import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 
-from taxi_assets.automation.judge import Probed, judge, newest_months, probe
-from taxi_assets.automation.loaded import Loaded, Wanted, loaded
+from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
+from taxi_assets.automation.run_requests import Probed, decide, newest_months, probe
 from taxi_assets.automation.schedules import State
-from taxi_assets.pipelines import Pipeline
+from taxi_assets.pipeline import Pipeline
 from taxi_assets.settings import settings
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.postgres import PostgresResource
+from taxi_assets.stores.postgres.resource import PostgresResource
 
 _CURSOR = TypeAdapter(dict[date, Published])
 _MADE_UP = (
@@ -58,10 +58,10 @@ def publication_sensor(pipeline: Pipeline, told: Publication) -> dg.SensorDefini
             return dg.SkipReason(_MADE_UP)
         months = newest_months(pipeline, told.newest_months or settings().taxi_newest_months)
         with postgres.connect() as connection:
-            loads = loaded(connection, Wanted(pipeline, list(pipeline.stores), months))
+            loads = loaded(connection, MonthSelection(pipeline, list(pipeline.stores), months))
         seen = _read(context.cursor)
         probed = probe(source, pipeline.service, {month: _known(loads[month], seen.get(month)) for month in months})
-        found = judge(context.instance, pipeline, probed, loads, changed=True)
+        found = decide(context.instance, pipeline, probed, loads, changed=True)
         skip = None if found.requests else found.skip(pipeline)
         return dg.SensorResult(list(found.requests), skip_reason=skip, cursor=_written(probed, seen))
 

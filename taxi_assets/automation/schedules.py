@@ -5,12 +5,12 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from taxi_assets.automation.judge import judge, newest_months, probe
-from taxi_assets.automation.loaded import Wanted, loaded
-from taxi_assets.pipelines import Pipeline
+from taxi_assets.automation.loaded import MonthSelection, loaded
+from taxi_assets.automation.run_requests import decide, newest_months, probe
+from taxi_assets.pipeline import Pipeline
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.postgres import PostgresResource
+from taxi_assets.stores.postgres.resource import PostgresResource
 
 State = Literal["running", "stopped"]
 
@@ -42,11 +42,11 @@ def schedule(pipeline: Pipeline, told: Schedule) -> dg.ScheduleDefinition:
     def ask_for_missing_months(
         context: dg.ScheduleEvaluationContext, postgres: PostgresResource, trip_source: TripSourceResource
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        wanted = Wanted(pipeline, list(pipeline.stores), newest_months(pipeline, settings().taxi_newest_months))
+        wanted = MonthSelection(pipeline, list(pipeline.stores), newest_months(pipeline, settings().taxi_newest_months))
         with postgres.connect() as connection:
             loads = loaded(connection, wanted)
         probed = probe(trip_source.source(), pipeline.service, {month: loads[month].file for month in loads})
-        found = judge(context.instance, pipeline, probed, loads, changed=False)
+        found = decide(context.instance, pipeline, probed, loads, changed=False)
         return list(found.requests) or found.skip(pipeline)
 
     return ask_for_missing_months

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from taxi_assets.files import private_folder
 from taxi_assets.local.cloud_storage import objects_folder, says_ok
-from taxi_assets.local.service import LocalServer, private_folder
+from taxi_assets.local.service import LocalServer
 
 PROJECT = "taxi-local"
 """The project of the embedded BigQuery."""

@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from taxi_assets.local.service import LocalServer, private_folder
+from taxi_assets.files import private_folder
+from taxi_assets.local.service import LocalServer
 
 BUCKET = "taxi-lake"
 """The bucket that is there from the start."""

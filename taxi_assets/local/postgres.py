@@ -20,9 +20,10 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from taxi_assets.errors import PassingError, TaxiError
+from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.files import private_folder, write_private
 from taxi_assets.local import postgres_files as files
-from taxi_assets.local.service import START_SECONDS, STOP_SECONDS, Running, private_folder, write_private
+from taxi_assets.local.service import START_SECONDS, STOP_SECONDS, Running
 
 DEFAULT_USER = "taxi"
 DEFAULT_DATABASE = "taxi"
@@ -125,7 +126,7 @@ def _locked(home: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise PassingError(
+        raise TransientError(
             "Another process has been starting or stopping the embedded PostgreSQL for too long.",
             where=str(lock.lock_file),
             next_step="see with `taxi status` what runs, and try again",

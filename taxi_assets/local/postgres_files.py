@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.local.service import private_folder, write_private
+from taxi_assets.files import private_folder, write_private
 
 SUPERUSER = "postgres"
 """Creates the login role and its database; nothing else runs as it."""

@@ -21,6 +21,7 @@ import psutil
 from filelock import FileLock
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.files import private_folder, write_private
 
 START_SECONDS = 60
 STOP_SECONDS = 15
@@ -144,21 +145,6 @@ class LocalServer:
                 while found.alive() and time.monotonic() < until:
                     time.sleep(0.02)
             return True
-
-
-def private_folder(path: Path) -> Path:
-    """The folder, made where it is missing, readable by its owner alone."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a small file that its owner alone can read, in place at once."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 def port_is_free(port: int) -> bool:

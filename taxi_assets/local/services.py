@@ -9,8 +9,8 @@ from pathlib import Path
 from taxi_assets.local import postgres
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
+from taxi_assets.local.sample_source import SAMPLE_SOURCE
 from taxi_assets.local.service import LocalServer
-from taxi_assets.local.source import SAMPLE_SOURCE
 from taxi_assets.settings import Settings
 
 

@@ -17,7 +17,7 @@ from taxi_assets.sources.layouts import LayoutName
 _INFLATED_AT_ONCE = 1 << 20
 
 
-class BadContent(Exception):
+class InvalidContent(Exception):
     """A body that is not what belongs at its address.
 
     Attributes:
@@ -40,14 +40,14 @@ class Check(Protocol):
         """Takes the next bytes.
 
         Raises:
-            BadContent: They do not fit.
+            InvalidContent: They do not fit.
         """
 
     def finish(self, path: Path) -> None:
         """Says that the body is over and stands in this file.
 
         Raises:
-            BadContent: It is not whole, or not what belongs there.
+            InvalidContent: It is not whole, or not what belongs there.
         """
 
 
@@ -82,7 +82,7 @@ class GzipCheck:
             with _damage():
                 self._member.flush()
         if not self._member.eof:
-            raise BadContent(
+            raise InvalidContent(
                 "a complete gzip file", f"one that breaks off after {path.stat().st_size:,} bytes", whole=False
             )
 
@@ -111,11 +111,11 @@ class ParquetCheck:
             file.seek(-4, 2)
             if file.read() != b"PAR1":
                 found = f"one that breaks off after {path.stat().st_size:,} bytes: the footer is missing"
-                raise BadContent("a complete Parquet file", found, whole=False)
+                raise InvalidContent("a complete Parquet file", found, whole=False)
         try:
             pq.read_metadata(path)
         except (pa.ArrowException, OSError) as error:
-            raise BadContent("an intact Parquet file", f"a damaged footer ({error})") from None
+            raise InvalidContent("an intact Parquet file", f"a damaged footer ({error})") from None
 
 
 class CsvCheck:
@@ -129,7 +129,7 @@ class CsvCheck:
     def feed(self, data: bytes) -> None:
         """Looks at the first bytes."""
         if not self._started and data.lstrip()[:1] in (b"<", b"{", b"\0"):
-            raise BadContent(self.expected, _described(data))
+            raise InvalidContent(self.expected, _described(data))
         self._started = True
 
     def finish(self, path: Path) -> None:
@@ -147,12 +147,12 @@ def _damage() -> Iterator[None]:
     try:
         yield
     except zlib.error as error:
-        raise BadContent("an intact gzip file", f"damaged data ({error})") from None
+        raise InvalidContent("an intact gzip file", f"damaged data ({error})") from None
 
 
 def _begins(data: bytes, magic: bytes, expected: str) -> None:
     if not data.startswith(magic):
-        raise BadContent(f"{expected}, beginning with the bytes {magic.hex(' ')}", _described(data))
+        raise InvalidContent(f"{expected}, beginning with the bytes {magic.hex(' ')}", _described(data))
 
 
 def _described(data: bytes) -> str:
@@ -169,4 +169,4 @@ def _described(data: bytes) -> str:
 
 def _not_empty(path: Path, expected: str) -> None:
     if path.stat().st_size == 0:
-        raise BadContent(expected, "an empty file")
+        raise InvalidContent(expected, "an empty file")

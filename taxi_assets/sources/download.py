@@ -6,17 +6,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+
+from taxi_assets.files import write_private
 from taxi_assets.sources.addresses import shown
-from taxi_assets.sources.content import BadContent, Check
+from taxi_assets.sources.content import Check, InvalidContent
 from taxi_assets.sources.errors import INTACT, SourceError, SourceUnavailable
-from taxi_assets.sources.part import Part
-from taxi_assets.sources.record import Validators
-from taxi_assets.sources.retry import Patience, patiently
-from taxi_assets.sources.transport import CHUNK_BYTES, Answer, Transport
+from taxi_assets.sources.record import SourceFile, Validators, keep, kept
+from taxi_assets.sources.retry import RetryPolicy, with_retries
+from taxi_assets.sources.transport import CHUNK_BYTES, Answer, Resume, Transport
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are here and the bytes of the whole file, where the source says them."""
@@ -59,7 +64,7 @@ class Downloaded:
 
 
 def download(
-    transport: Transport, request: Request, known: Validators | None, patience: Patience
+    transport: Transport, request: Request, known: Validators | None, retry_policy: RetryPolicy
 ) -> tuple[Downloaded | None, int]:
     """Brings a file into its part file, going on where an earlier attempt broke off.
 
@@ -67,13 +72,13 @@ def download(
         transport: The way to the source.
         request: What is asked for.
         known: The version that is here already: it is not sent again.
-        patience: How often to try.
+        retry_policy: How often to try.
 
     Returns:
         The file, None where the known version is the newest; and how many attempts it took.
 
     Raises:
-        NotThere: Nothing is published at the address.
+        NotFound: Nothing is published at the address.
         SourceUnavailable: The source did not deliver, in any attempt. The part stays, for the next download.
         SourceError: The source refuses, or its file is broken. Nothing stays.
     """
@@ -90,7 +95,7 @@ def download(
             return _receive(answer, part, request)
 
     try:
-        return patiently(patience, once)
+        return with_retries(retry_policy, once)
     except SourceError:
         part.discard()
         raise
@@ -122,7 +127,7 @@ def _receive(answer: Answer, part: Part, request: Request) -> Downloaded:
         if answer.total is not None and size < answer.total:
             raise _cut(request.address, size, answer.total)
         check.finish(part.path)
-    except BadContent as error:
+    except InvalidContent as error:
         part.discard()
         raise _bad(error, answer, request.address) from None
     return Downloaded(size, digest.hexdigest(), answer.validators, answer.sample)
@@ -144,7 +149,7 @@ def _cut(address: str, size: int, total: int) -> SourceUnavailable:
     )
 
 
-def _bad(error: BadContent, answer: Answer, address: str) -> SourceError | SourceUnavailable:
+def _bad(error: InvalidContent, answer: Answer, address: str) -> SourceError | SourceUnavailable:
     """Passing where parts of two downloads were put together, or the source did not say how long the file is."""
     passing = answer.offset > 0 or (answer.total is None and not error.whole)
     kind = SourceUnavailable if passing else SourceError
@@ -155,4 +160,113 @@ def _bad(error: BadContent, answer: Answer, address: str) -> SourceError | Sourc
         where=shown(address),
         intact=INTACT,
         next_step="look at the address; if the published file is broken, tell its publisher, or choose another source",
+    )
+
+
+_VERSION = TypeAdapter(Validators)
+
+
+class Part:
+    """The file while it comes in."""
+
+    def __init__(self, target: Path) -> None:
+        self.path = target.with_name(f"{target.name}.part")
+        self._version = target.with_name(f"{target.name}.part.json")
+
+    def resume(self) -> Resume | None:
+        """Where an earlier download broke off, and in which version of the file."""
+        try:
+            validators = _VERSION.validate_json(self._version.read_bytes())
+            return Resume(self.path.stat().st_size, validators)
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    def begin(self, validators: Validators) -> None:
+        """Starts over, with this version of the file."""
+        self.discard()
+        write_private(self._version, _VERSION.dump_json(validators).decode())
+
+    def discard(self) -> None:
+        """Forgets what came in."""
+        self._version.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    def place(self, target: Path) -> None:
+        """Puts the file where it belongs: at once, and lasting."""
+        self.path.replace(target)
+        self._version.unlink(missing_ok=True)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def alone(target: Path, seconds: float) -> Iterator[None]:
+    """Keeps other processes from fetching the same file meanwhile.
+
+    Raises:
+        SourceUnavailable: Another one has been at it for longer than that many seconds.
+    """
+    lock = FileLock(target.with_name(f"{target.name}.lock"), timeout=seconds)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SourceUnavailable(
+            "Another process has been fetching the same file for long.",
+            where=str(target),
+            intact=INTACT,
+            next_step="wait for it, or end it",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy, *, sample: bool) -> SourceFile:
+    """Fetches a file, unless the newest version is here already.
+
+    Raises:
+        SourceError: Besides what `download` raises: the file cannot be written here.
+    """
+    target = request.target
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone(target, retry_policy.lock_timeout):
+            here = None if request.force else kept(target)
+            known = here.validators if here else None
+            new, attempts = download(transport, request, known, retry_policy)
+            if new is None:
+                return replace(cast(SourceFile, here), attempts=attempts)
+            record = _record(request, new, attempts, sample or new.sample)
+            Part(target).place(target)
+            keep(record)
+            return record
+    except OSError as error:
+        raise _unwritable(error, target) from None
+
+
+def _record(request: Request, new: Downloaded, attempts: int, sample: bool) -> SourceFile:
+    return SourceFile(
+        path=request.target,
+        url=shown(request.address),
+        bytes=new.bytes,
+        sha256=new.sha256,
+        etag=new.validators.etag,
+        last_modified=new.validators.last_modified,
+        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        sample=sample,
+        attempts=attempts,
+    )
+
+
+def _unwritable(error: OSError, path: Path) -> SourceError:
+    return SourceError(
+        "The file cannot be written on this machine.",
+        found=error.strerror or str(error),
+        where=str(path),
+        intact=INTACT,
+        next_step="make room there, or choose another place with TAXI_HOME",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taxi_assets.errors import PassingError, TaxiError
+from taxi_assets.errors import TaxiError, TransientError
 
 INTACT = "the file fetched before, if there is one, and every store are as they were"
 
@@ -11,7 +11,7 @@ class SourceError(TaxiError):
     """The source's answer cannot be used, and asking again does not mend it."""
 
 
-class SourceUnavailable(PassingError):
+class SourceUnavailable(TransientError):
     """The source did not deliver, and may do so soon.
 
     Attributes:
@@ -21,7 +21,7 @@ class SourceUnavailable(PassingError):
     retry_after: float | None = None
 
 
-class NotThere(TaxiError):
+class NotFound(TaxiError):
     """Nothing is published at one address; another layout may be."""
 
 

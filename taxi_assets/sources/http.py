@@ -15,10 +15,10 @@ import requests
 import urllib3
 
 from taxi_assets.sources.addresses import LOOPBACK, host, shown
-from taxi_assets.sources.errors import INTACT, NotThere, SourceError, SourceUnavailable
+from taxi_assets.sources.errors import INTACT, NotFound, SourceError, SourceUnavailable
 from taxi_assets.sources.layouts import means_absent
 from taxi_assets.sources.record import Validators
-from taxi_assets.sources.retry import Patience, seconds_asked
+from taxi_assets.sources.retry import RetryPolicy, seconds_asked
 from taxi_assets.sources.transport import CHUNK_BYTES, Answer, Resume
 
 SAMPLE_HEADER = "X-Taxi-Sample"
@@ -37,8 +37,8 @@ _PERMANENT = (
 class HttpTransport:
     """Reads from web servers over one session."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._timeout = (patience.connect_timeout, patience.read_timeout)
+    def __init__(self, retry_policy: RetryPolicy) -> None:
+        self._timeout = (retry_policy.connect_timeout, retry_policy.read_timeout)
         self._session = requests.Session()
         self._session.headers.update({"Accept-Encoding": "identity", "User-Agent": "taxi_assets"})
 
@@ -94,7 +94,7 @@ def _demand_success(response: requests.Response, address: str) -> None:
         return
     response.close()
     if means_absent(address, status):
-        raise NotThere(f"{_status(response)} at {shown(address)}")
+        raise NotFound(f"{_status(response)} at {shown(address)}")
     if status in _PASSING or (status >= 500 and status not in _PERMANENT_OF_5XX):
         raise _unavailable(address, _status(response), seconds_asked(response.headers.get("Retry-After")))
     raise _refused(response, address)

@@ -6,7 +6,6 @@ between the two writes, a file that someone edited), the record counts as missin
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from taxi_assets.files import write_private
 from taxi_assets.sources.layouts import LayoutName
 
 
@@ -136,7 +136,7 @@ def sidecar(path: Path) -> Path:
 def keep(record: SourceFile) -> None:
     """Writes the record beside its file, which must be in place already."""
     entry = _Kept(record, record.path.stat().st_mtime_ns)
-    write_whole(sidecar(record.path), _SIDECAR.dump_json(entry, indent=2).decode())
+    write_private(sidecar(record.path), _SIDECAR.dump_json(entry, indent=2).decode())
 
 
 def kept(path: Path) -> SourceFile | None:
@@ -148,10 +148,3 @@ def kept(path: Path) -> SourceFile | None:
         return None
     intact = (now.st_size, now.st_mtime_ns) == (entry.record.bytes, entry.mtime_ns)
     return replace(entry.record, path=path) if intact else None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a small file that is in place at once, or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """What a source is granted; all times in seconds.
 
     Attributes:
@@ -44,21 +44,23 @@ class Patience:
 class _Wait(wait_base):
     """What the server asked for, else a random time below a bound that doubles."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, retry_policy: RetryPolicy) -> None:
+        self._policy = retry_policy
         # Half the bound at least: a source in trouble is never asked again at once.
-        self._backoff = wait_random_exponential(multiplier=patience.first_wait / 2, max=patience.longest_wait / 2)
+        self._backoff = wait_random_exponential(
+            multiplier=retry_policy.first_wait / 2, max=retry_policy.longest_wait / 2
+        )
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None
         if asked is not None:
-            return min(asked, self._patience.longest_asked)
-        bound = min(self._patience.first_wait * 2 ** (retry_state.attempt_number - 1), self._patience.longest_wait)
+            return min(asked, self._policy.longest_asked)
+        bound = min(self._policy.first_wait * 2 ** (retry_state.attempt_number - 1), self._policy.longest_wait)
         return float(bound / 2 + self._backoff(retry_state))
 
 
-def patiently(patience: Patience, ask: Callable[[], Result]) -> tuple[Result, int]:
+def with_retries(retry_policy: RetryPolicy, ask: Callable[[], Result]) -> tuple[Result, int]:
     """Asks until the source delivers or the attempts are used up; the result, and how many it took.
 
     Raises:
@@ -74,12 +76,12 @@ def patiently(patience: Patience, ask: Callable[[], Result]) -> tuple[Result, in
                 error.details.get("Found", ""),
                 state.next_action.sleep,
                 state.attempt_number,
-                patience.attempts,
+                retry_policy.attempts,
             )
 
     retrying = Retrying(
-        stop=stop_after_attempt(patience.attempts),
-        wait=_Wait(patience),
+        stop=stop_after_attempt(retry_policy.attempts),
+        wait=_Wait(retry_policy),
         retry=retry_if_exception_type(SourceUnavailable),
         before_sleep=say,
         reraise=True,
@@ -87,7 +89,7 @@ def patiently(patience: Patience, ask: Callable[[], Result]) -> tuple[Result, in
     try:
         return retrying(ask), int(retrying.statistics["attempt_number"])
     except SourceUnavailable as error:
-        tries = "1 attempt" if patience.attempts == 1 else f"{patience.attempts} attempts"
+        tries = "1 attempt" if retry_policy.attempts == 1 else f"{retry_policy.attempts} attempts"
         error.details["Found"] = ", after ".join(filter(None, (error.details.get("Found"), tries)))
         raise
 

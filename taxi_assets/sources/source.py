@@ -17,14 +17,13 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, join, shown
 from taxi_assets.sources.content import CsvCheck, check_for
-from taxi_assets.sources.download import Progress, Request
-from taxi_assets.sources.errors import INTACT, NotPublished, NotThere
-from taxi_assets.sources.fetch import fetch_file
-from taxi_assets.sources.files import FileTransport, is_file, require_folder
+from taxi_assets.sources.download import Progress, Request, fetch_file
+from taxi_assets.sources.errors import INTACT, NotFound, NotPublished
+from taxi_assets.sources.folder import FileTransport, is_file, require_folder
 from taxi_assets.sources.http import HttpTransport
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
 from taxi_assets.sources.record import Published, RawFile, SourceFile
-from taxi_assets.sources.retry import Patience, patiently
+from taxi_assets.sources.retry import RetryPolicy, with_retries
 from taxi_assets.sources.transport import Transport
 from taxi_assets.trips.months import month_name
 
@@ -37,13 +36,13 @@ class TripSource:
         url: The address, http, https or file; may carry credentials, so it is shown by `address` only.
         folder: The files of this address, and of no other, are kept here, in a folder a service.
         sample: Whether the trips are made up.
-        patience: How long and how often to ask.
+        retry_policy: How long and how often to ask.
     """
 
     url: str = field(repr=False)
     folder: Path
     sample: bool = False
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     @property
     def address(self) -> str:
@@ -71,8 +70,8 @@ class TripSource:
                 target = self.folder / service / Path(layout.path(service, month)).name
                 request = Request(address, target, partial(check_for, layout.name), force, progress)
                 try:
-                    found = fetch_file(transport, request, self.patience, sample=self.sample)
-                except NotThere:
+                    found = fetch_file(transport, request, self.retry_policy, sample=self.sample)
+                except NotFound:
                     looked.append(shown(address))
                 else:
                     return RawFile(service=service, month=month, layout=layout.name, **vars(found))
@@ -86,8 +85,8 @@ class TripSource:
         request = Request(address, self.folder / path, CsvCheck, force, progress)
         with self._transport() as transport:
             try:
-                return fetch_file(transport, request, self.patience, sample=self.sample)
-            except NotThere:
+                return fetch_file(transport, request, self.retry_policy, sample=self.sample)
+            except NotFound:
                 raise NotPublished(
                     f"The source has no {path}.", where=shown(address), intact=INTACT, next_step=_OTHER_SOURCE
                 ) from None
@@ -108,8 +107,8 @@ class TripSource:
                 here = known if known and known.url == shown(address) else None
                 version = here.validators if here else None
                 try:
-                    found, _ = patiently(self.patience, partial(transport.look, address, known=version))
-                except NotThere:
+                    found, _ = with_retries(self.retry_policy, partial(transport.look, address, known=version))
+                except NotFound:
                     continue
                 size = here.bytes if here and found.total is None else found.total
                 now = found.validators
@@ -122,7 +121,7 @@ class TripSource:
             require_folder(self.url)
             yield FileTransport()
             return
-        transport = HttpTransport(self.patience)
+        transport = HttpTransport(self.retry_policy)
         try:
             yield transport
         finally:
@@ -156,7 +155,7 @@ def source_from_settings(settings: Settings) -> TripSource:
         return _sample_source(settings)
     url = settings.taxi_source_url
     folder = settings.taxi_home / "raw" / (_NAMES.get(url) or folder_name(url))
-    return TripSource(url, folder, patience=Patience(attempts=settings.taxi_source_attempts))
+    return TripSource(url, folder, retry_policy=RetryPolicy(attempts=settings.taxi_source_attempts))
 
 
 def source_named(name: str, settings: Settings) -> TripSource:
@@ -188,13 +187,13 @@ def _found(name: str) -> str:
 
 def _sample_source(settings: Settings) -> TripSource:
     _demand_embedded_stores(settings)
-    from taxi_assets.local.source import sample_url
+    from taxi_assets.local.sample_source import sample_url
 
     rows = settings.taxi_sample_rows
     # A month of many rows is made while the first request for it waits.
-    patience = Patience(attempts=settings.taxi_source_attempts, read_timeout=600)
+    retry_policy = RetryPolicy(attempts=settings.taxi_source_attempts, read_timeout=600)
     folder = settings.taxi_home / "raw" / f"sample-{rows}"
-    return TripSource(sample_url(settings.taxi_home, rows), folder, sample=True, patience=patience)
+    return TripSource(sample_url(settings.taxi_home, rows), folder, sample=True, retry_policy=retry_policy)
 
 
 def _demand_embedded_stores(settings: Settings) -> None:

@@ -51,7 +51,7 @@ class Transport(Protocol):
         """Asks for a file: only if it is another version than `known`, and only what is missing after `resume`.
 
         Raises:
-            NotThere: Nothing is published at the address.
+            NotFound: Nothing is published at the address.
             SourceUnavailable: The source does not deliver now; also raised by the chunks.
             SourceError: The source refuses.
         """

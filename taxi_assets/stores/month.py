@@ -4,15 +4,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.load_log import LoadEntry
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
+
+
+@dataclass(frozen=True)
+class LoadEntry:
+    """One load.
+
+    Attributes:
+        store: `postgres`, `lake` or `bigquery`.
+        service: `yellow`.
+        source_month: The month of the file.
+        place: Where the rows stand in the store: `ny_taxi.yellow_cab_data`, `gs://…`.
+        url: The file's address.
+        sha256: Its checksum.
+        etag: What its server said of its version.
+        last_modified: When its server said that it changed.
+        source_bytes: Its size.
+        rows_read: Rows of the file.
+        rows_kept: Rows written.
+        rows_rejected: Rows left out.
+        rejected: Rows left out by reason.
+        cents: Whole cents of `total_amount` in the rows written.
+        cents_rejected: The same of the rows left out.
+        run_id: Dagster's run.
+        started_by: Who or what started it.
+        code_version: The version of columns and rules.
+        configuration: What the load was told.
+        seconds: How long it took.
+        id: Its number in the log; None before it stands there.
+        loaded_at: When; None before it stands there.
+    """
+
+    store: str
+    service: str
+    source_month: date
+    place: str
+    rows_read: int
+    rows_kept: int
+    rows_rejected: int
+    cents: int
+    cents_rejected: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    url: str | None = None
+    sha256: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    source_bytes: int | None = None
+    run_id: str | None = None
+    started_by: str | None = None
+    code_version: str | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    id: int | None = None
+    loaded_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import Service
-from taxi_assets.trips.read import read_trips
-from taxi_assets.trips.reject import Rule, check_rules, first_fits
+from taxi_assets.trips.reading.read import read_trips
+from taxi_assets.trips.rules import Rule, check_rules, matching_rules
 from taxi_assets.trips.scalars import integer, texts
-from taxi_assets.trips.summary import Summary, Tally
+from taxi_assets.trips.summary import Summary, SummaryBuilder
 from taxi_assets.trips.table import TripTable, table_writer
 
 __all__ = ["Cleaning", "Summary", "clean_file"]
@@ -66,12 +66,12 @@ def clean_file(
         progress: Told the rows read so far, batch by batch.
 
     Raises:
-        BadFile: The file cannot be read; says where and why.
+        InvalidFile: The file cannot be read; says where and why.
         TaxiError: A rule does not suit the service.
     """
     check_rules(rules, service)
     folder.mkdir(parents=True, exist_ok=True)
-    tally = Tally(service, month, rules)
+    tally = SummaryBuilder(service, month, rules)
     with (
         read_trips(path, file=name, service=service, month=month) as reading,
         table_writer(folder / "kept.parquet", service.schema) as kept_rows,
@@ -115,7 +115,7 @@ def _ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _part(
     batch: pa.RecordBatch, rules: Sequence[Rule], rejected_schema: pa.Schema, rows_before: int
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    broken = first_fits(batch, rules)
+    broken = matching_rules(batch, rules)
     is_kept = pc.is_null(broken)
     is_rejected = pc.invert(is_kept)
     rejected = batch.filter(is_rejected)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from taxi_assets.trips.cents import cents
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import next_month
-from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.rules import Rule
 from taxi_assets.trips.scalars import day
 
 
@@ -62,7 +62,7 @@ class Summary:
 
 
 @dataclass
-class Tally:
+class SummaryBuilder:
     """Counts while the rows go by."""
 
     service: Service

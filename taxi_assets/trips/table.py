@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_assets.errors import PassingError
+from taxi_assets.errors import TransientError
 
 NOTE_KEY = b"taxi_assets"
 ROW_GROUP_ROWS = 65_536
@@ -124,7 +124,7 @@ def _clear_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PassingError(
+        raise TransientError(
             "A cleaned month could not be written to disk.",
             expected="a folder that can be written to, on a disk with space",
             found=str(error),

@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi_assets.automation.judge import newest_months
+from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local.service import free_port
-from taxi_assets.pipelines import pipeline_of
-from taxi_assets.stores.postgres_address import PostgresAddress, connect
+from taxi_assets.pipeline import pipeline_of
+from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.months import month_name, parse_month
-from taxi_assets_tests.automation.published import csv_body, csv_path
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.published import csv_body, csv_path
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

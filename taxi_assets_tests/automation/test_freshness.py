@@ -10,7 +10,7 @@ import pytest
 from taxi_assets.automation.freshness import Freshness, freshness, lateness
 from taxi_assets.automation.loaded import Loaded
 from taxi_assets.trips.months import month_name, next_month
-from taxi_assets_tests.automation.published import Waiting
+from taxi_assets_tests.published import Waiting
 
 AUGUST, SEPTEMBER = date(2026, 8, 1), date(2026, 9, 1)
 THERE, MISSING = Loaded([], []), Loaded([], ["postgres"])

@@ -7,11 +7,11 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from taxi_assets.automation import judge
+from taxi_assets.automation import run_requests as decide
 from taxi_assets.settings import settings
 from taxi_assets.trips.months import month_name
-from taxi_assets_tests.automation.published import Waiting, csv_body, csv_path, parquet_body, parquet_path
 from taxi_assets_tests.faulty_server import GOOD, Fault
+from taxi_assets_tests.published import Waiting, csv_body, csv_path, parquet_body, parquet_path
 
 
 def test_nothing_is_published(waiting: Waiting) -> None:
@@ -108,7 +108,7 @@ def test_what_may_pass_is_tried_again_a_day_later(waiting: Waiting, monkeypatch:
     first = waiting.look()[0][month_name(month)]
     assert not waiting.run(first).success
     assert "a day after that" in waiting.look()[1]
-    monkeypatch.setattr(judge, "AGAIN_AFTER", timedelta(0))
+    monkeypatch.setattr(decide, "AGAIN_AFTER", timedelta(0))
     second = waiting.look()[0][month_name(month)]
     assert second.run_key != first.run_key
     assert waiting.run(second).success

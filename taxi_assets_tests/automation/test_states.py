@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from taxi_assets.definitions import defs
-from taxi_assets.pipelines import Pipeline, pipelines
+from taxi_assets.pipeline import Pipeline, pipelines
 
 PIPELINES = pipelines()
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pyarrow.parquet as pq
 
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.lake_log import lake_loads
-from taxi_assets.stores.warehouse_query import query
+from taxi_assets.stores.bigquery.query import query
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.manifest import lake_loads
 from taxi_assets_tests.proxy import Answer, Forward, Request
 from taxi_assets_tests.taxi_command import Taxi
 
@@ -70,7 +70,7 @@ def strays(taxi: Taxi, service: str) -> set[str]:
 
 
 @dataclass
-class Held:
+class VerifiedMonth:
     """A rule of the proxy: the server does what it is asked, and the client hears nothing of it.
 
     Attributes:

@@ -8,8 +8,7 @@ import io
 import pytest
 from psycopg import sql
 
-from taxi_assets.stores.postgres_address import connect
-from taxi_assets.stores.postgres_roles import OWNER, connect_as
+from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
 from taxi_assets_tests.taxi_command import Taxi
 
 pytestmark = pytest.mark.e2e

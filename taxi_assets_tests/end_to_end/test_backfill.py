@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 
-from taxi_assets_tests.automation.published import csv_body
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 
 TABLE = "backfilled.yellow_cab_data"

@@ -13,10 +13,10 @@ import pytest
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
-from taxi_assets_tests.automation.published import csv_body
 from taxi_assets_tests.end_to_end.cloud_stores import google, in_bigquery, objects
 from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
+from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.taxi_command import Said, Taxi
 
 pytestmark = pytest.mark.e2e

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.settings import PROJECT_ROOT
-from taxi_assets.stores.postgres_address import connect
-from taxi_assets_tests.automation.receivers import http_receiver
-from taxi_assets_tests.automation.webhook_process import webhook
+from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.receivers import http_receiver
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.trips.made import HEADER, line
+from taxi_assets_tests.webhook.webhook_process import webhook
 
 pytestmark = pytest.mark.e2e
 

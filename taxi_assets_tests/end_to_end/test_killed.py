@@ -11,8 +11,7 @@ from contextlib import contextmanager
 import pytest
 from psycopg import sql
 
-from taxi_assets.stores.postgres_address import connect
-from taxi_assets.stores.postgres_roles import OWNER, connect_as
+from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.trips.made import HEADER, line

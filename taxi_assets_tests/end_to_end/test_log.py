@@ -12,8 +12,7 @@ import psycopg
 import pytest
 
 from taxi_assets.local import postgres as embedded
-from taxi_assets.stores.postgres_address import PostgresAddress, connect
-from taxi_assets.stores.postgres_roles import LOADER, OWNER, set_role
+from taxi_assets.stores.postgres.connection import LOADER, OWNER, PostgresAddress, connect, set_role
 from taxi_assets_tests.taxi_command import Taxi
 
 MONTH = "2019-04"

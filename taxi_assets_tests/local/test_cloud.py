@@ -15,7 +15,7 @@ from google.api_core.exceptions import BadRequest
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
-from taxi_assets.stores.google import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloud
 
 BOTH = (BIGQUERY, CLOUD_STORAGE)
 
@@ -30,7 +30,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloud]:
 
 
 def test_processes_that_ask_at_the_same_time_start_each_server_once(cloud: GoogleCloud) -> None:
-    code = f"from taxi_assets.stores.google import GoogleCloud; GoogleCloud(home={cloud.home!r}).bigquery()"
+    code = f"from taxi_assets.stores.google.resource import GoogleCloud; GoogleCloud(home={cloud.home!r}).bigquery()"
     asking = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait(120) for process in asking] == [0, 0, 0]
     home = str(cloud.home)

@@ -19,7 +19,7 @@ import pytest
 from taxi_assets.errors import TaxiError
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local import postgres_files
-from taxi_assets.stores.postgres_address import PostgresAddress, connect
+from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 
 ENSURE = """
 import sys

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from taxi_assets.sources.retry import Patience
+from taxi_assets.sources.retry import RetryPolicy
 from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.faulty_server import FaultyServer
 
 MONTH = date(2021, 1, 1)
 CSV_PATH = "/yellow/yellow_tripdata_2021-01.csv.gz"
 PARQUET_PATH = "/trip-data/yellow_tripdata_2021-01.parquet"
-QUICK = Patience(first_wait=0.002, longest_wait=0.01, longest_asked=0.3, read_timeout=5, connect_timeout=5)
+QUICK = RetryPolicy(first_wait=0.002, longest_wait=0.01, longest_asked=0.3, read_timeout=5, connect_timeout=5)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def source(server: FaultyServer, tmp_path: Path) -> TripSource:
-    return TripSource(server.url, tmp_path / "raw", patience=QUICK)
+    return TripSource(server.url, tmp_path / "raw", retry_policy=QUICK)
 
 
 def gzipped(rows: int, word: str = "trip") -> bytes:

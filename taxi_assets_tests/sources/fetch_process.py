@@ -9,4 +9,4 @@ from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.sources.conftest import MONTH, QUICK
 
 if __name__ == "__main__":
-    print(TripSource(sys.argv[1], Path(sys.argv[2]), patience=QUICK).fetch("yellow", MONTH).sha256)
+    print(TripSource(sys.argv[1], Path(sys.argv[2]), retry_policy=QUICK).fetch("yellow", MONTH).sha256)

@@ -61,7 +61,7 @@ def test_error_that_stays(server: FaultyServer, source: TripSource, assert_old_s
     server.always_fails(CSV_PATH, Fault(status=500))
     with pytest.raises(SourceUnavailable) as caught:
         source.fetch("yellow", MONTH)
-    assert caught.value.passing
+    assert caught.value.transient
     assert "500 Internal Server Error, after 5 attempts" in str(caught.value)
     assert server.url + CSV_PATH in str(caught.value)
     assert len(server.of(CSV_PATH)) == 5
@@ -89,7 +89,7 @@ def test_server_that_is_down(source: TripSource) -> None:
 def test_server_that_does_not_answer_in_time(server: FaultyServer, source: TripSource, csv_body: bytes) -> None:
     server.publish(CSV_PATH, csv_body)
     server.fails(CSV_PATH, Fault(stall_after=10))
-    impatient = replace(source, patience=replace(QUICK, read_timeout=0.2))
+    impatient = replace(source, retry_policy=replace(QUICK, read_timeout=0.2))
     raw = impatient.fetch("yellow", MONTH)
     assert raw.path.read_bytes() == csv_body
     assert ranges(server) == [None, "bytes=10-"]

@@ -52,7 +52,7 @@ def test_nothing_published_says_where_it_looked(server: FaultyServer, source: Tr
     assert "yellow 2021-01 is not published yet" in text
     assert server.url + CSV_PATH in text
     assert server.url + PARQUET_PATH in text
-    assert not caught.value.passing
+    assert not caught.value.transient
     assert len(server.asked) == 2
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from taxi_assets.local.source import SAMPLE_SOURCE, sample_url
+from taxi_assets.local.sample_source import SAMPLE_SOURCE, sample_url
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.sample.files import columns, make_month
 from taxi_assets.sources.sample.server import newest_month
@@ -41,7 +41,7 @@ def url(home: Path) -> str:
 
 @pytest.fixture
 def sample(url: str, tmp_path: Path) -> TripSource:
-    return TripSource(url, tmp_path / "raw", patience=QUICK)
+    return TripSource(url, tmp_path / "raw", retry_policy=QUICK)
 
 
 def read(path: Path) -> pa.Table:
@@ -111,7 +111,7 @@ def test_months_are_published_about_two_months_late() -> None:
 
 
 def test_one_server_serves_any_size(sample: TripSource, home: Path, tmp_path: Path) -> None:
-    small = TripSource(sample_url(home, 500), tmp_path / "small", patience=QUICK)
+    small = TripSource(sample_url(home, 500), tmp_path / "small", retry_policy=QUICK)
     assert small.url.rpartition("/")[0] == sample.url.rpartition("/")[0]
     assert read(small.fetch("green", MONTH).path).num_rows == 500
 

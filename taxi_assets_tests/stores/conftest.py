@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from taxi_assets.stores.postgres_address import PostgresAddress
+from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets_tests.external_postgres import DEBIAN, external_postgres
 
 _numbers = count()

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from taxi_assets.stores import postgres_load
 from taxi_assets.stores.month import MonthOfTrips
-from taxi_assets.stores.postgres_address import PostgresAddress
+from taxi_assets.stores.postgres import load as postgres_load
+from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable

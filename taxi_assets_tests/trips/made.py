@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from taxi_assets.trips.clean import Cleaning, clean_file
 from taxi_assets.trips.columns import YELLOW, ColumnType, Service
-from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.rules import Rule
 
 JANUARY = date(2021, 1, 1)
 MISSING = Rule(column="passenger_count", missing=True)

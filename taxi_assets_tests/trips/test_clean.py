@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 import pytest
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.trips.checks import broken_rows, newcomers
+from taxi_assets.trips.checks import rule_violations, unknown_vendors
 from taxi_assets.trips.clean import Cleaning, Summary, clean_file
 from taxi_assets.trips.columns import SERVICES, YELLOW, Service
 from taxi_assets.trips.months import parse_month
-from taxi_assets.trips.read import read_trips
-from taxi_assets.trips.reject import Rule
+from taxi_assets.trips.reading.read import read_trips
+from taxi_assets.trips.rules import Rule
 from taxi_assets.trips.table import TripTable
 from taxi_assets_tests.trips.made import (
     JANUARY,
@@ -74,8 +74,8 @@ def test_kept_and_rejected_rows_make_up_the_file(tmp_path: Path, seed: int) -> N
         passengers = row["passenger_count"]
         assert row["reason"] == ("passenger_count missing" if passengers is None else "passenger_count = 0")
         assert whole["total_amount"][row["source_row"] - 1].as_py() == row["total_amount"]
-    assert broken_rows(cleaning.kept, RULES["yellow"]) == 0
-    assert broken_rows(cleaning.rejected, RULES["yellow"]) == cleaning.rejected.rows
+    assert rule_violations(cleaning.kept, RULES["yellow"]) == 0
+    assert rule_violations(cleaning.rejected, RULES["yellow"]) == cleaning.rejected.rows
 
 
 def test_the_summary_counts_what_went_by(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_summary_counts_what_went_by(tmp_path: Path) -> None:
         absent_columns=["airport_fee", "cbd_congestion_fee"],
     )
     assert summary.rows_rejected == 3
-    assert newcomers(summary, YELLOW) == ["9"]
+    assert unknown_vendors(summary, YELLOW) == ["9"]
     for table in (cleaning.kept, cleaning.rejected):
         assert table.note["made"] == "for a test"
         assert Summary.from_json(table.note["summary"]) == summary
@@ -131,7 +131,7 @@ def test_without_rules_everything_is_kept(tmp_path: Path) -> None:
     path = csv_file(tmp_path, line(passenger_count=""))
     cleaning = clean_file(path, name="x", service=YELLOW, month=JANUARY, rules=[], folder=tmp_path, note={})
     assert (cleaning.kept.rows, cleaning.rejected.rows) == (1, 0)
-    assert broken_rows(cleaning.kept, []) == 0
+    assert rule_violations(cleaning.kept, []) == 0
 
 
 def test_progress_counts_the_rows_read(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_real_files_keep_the_rows_they_should(shared_data: Path, tmp_path: P
     assert cleaning.kept.rows + cleaning.rejected.rows == cleaning.summary.rows_read
     reasons = Counter(rows_of(cleaning.rejected)["reason"].to_pylist())
     assert reasons == Counter(cleaning.summary.rejected)
-    assert broken_rows(cleaning.kept, RULES[name]) == 0
+    assert rule_violations(cleaning.kept, RULES[name]) == 0
     assert cleaning.summary.unknown_columns == []
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from taxi_assets.errors import PassingError
+from taxi_assets.errors import TransientError
 from taxi_assets.trips.cents import cents
 from taxi_assets.trips.table import ROW_GROUP_ROWS, TripTable, table_writer
 
@@ -95,7 +95,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 def test_a_disk_that_takes_no_more_is_a_passing_error(tmp_path: Path) -> None:
-    with files_of_at_most(4_096), pytest.raises(PassingError) as caught:
+    with files_of_at_most(4_096), pytest.raises(TransientError) as caught:
         written(tmp_path / "t.parquet", 200_000)
     assert caught.value.details["Where"] == str(tmp_path / "t.parquet")
     assert not list(tmp_path.iterdir())

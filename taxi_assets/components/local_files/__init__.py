@@ -5,7 +5,3 @@
 
 A partition a file, made by a sensor. Which of the two branches runs, the file decides.
 """
-
-from taxi_assets.components.local_files.component import LocalFiles
-
-__all__ = ["LocalFiles"]

@@ -1,5 +1,7 @@
 """The assets of a file: sorted into one of two branches, and loaded where it is a table."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import RETRIES
-from taxi_assets.components.local_files.owner import demand_ownership
+from taxi_assets.components.local_files.bucket import fetch_file, remove_file, send_file
+from taxi_assets.components.local_files.folder import sha256, untouched, watched_files
+from taxi_assets.components.local_files.load import load_file
+from taxi_assets.components.local_files.table import FROM, AnyTable, InvalidTable, read_table, table_name
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.errors import TaxiError
-from taxi_assets.failures import as_failure
+from taxi_assets.failures import dagster_failures
+from taxi_assets.files import work_folder
 from taxi_assets.settings import settings
-from taxi_assets.sources.any_table import FROM, AnyTable, NotATable, read_table, table_name
-from taxi_assets.sources.watched import sha256, untouched
-from taxi_assets.stores.files import work_folder
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.lake_file import fetch_file, remove_file, send_file
-from taxi_assets.stores.warehouse_file import load_file
+from taxi_assets.stores.google.resource import GoogleCloud
 
 GROUP = "local_files"
 FILES = dg.DynamicPartitionsDefinition(name=GROUP)
@@ -59,13 +60,13 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, cloud: GoogleCloud
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         name = context.partition_key
-        with as_failure(), work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder:
+        with dagster_failures(), work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder:
             path = _there(name)
             try:
                 with untouched(path):
                     table = read_table(path, folder / "table.parquet")
                     shown = _send(cloud, path, table)
-            except NotATable as error:
+            except InvalidTable as error:
                 send_file(cloud, path, f"files/_quarantine/{name}")
                 yield dg.MaterializeResult(
                     asset_key=QUARANTINE,
@@ -147,7 +148,7 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
     )
     def load(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
         name = context.partition_key
-        with as_failure(), work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder:
+        with dagster_failures(), work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder:
             demand_ownership(context.instance, TABLE, FILES, name)
             source, path = typed_object(name), folder / "typed.parquet"
             if not fetch_file(cloud, source, path):
@@ -172,3 +173,34 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
         )
 
     return load
+
+
+def demand_ownership(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, files: dg.DynamicPartitionsDefinition, name: str
+) -> None:
+    """Makes sure that a file may have its table.
+
+    Raises:
+        TaxiError: Another file has it: one that was loaded before; if none was, the first by name.
+    """
+    known = set(instance.get_dynamic_partitions(str(files.name)))
+    loaded = instance.get_materialized_partitions(asset) & known
+    present = {path.name for path in watched_files(settings().files_folder)}
+    table = table_name(name)
+    rivals = [other for other in sorted(loaded | present | {name}) if _named(other) == table]
+    owner = min(rivals, key=lambda other: (other not in loaded, other))
+    if owner != name:
+        raise TaxiError(
+            f"The files {owner} and {name} would make the same table.",
+            expected="a table of its own for each file",
+            found=f"{table} for both",
+            intact=f"the table {table}, with the rows of {owner}",
+            next_step=f"rename {name} to something that does not make {table}",
+        )
+
+
+def _named(name: str) -> str | None:
+    try:
+        return table_name(name)
+    except TaxiError:
+        return None

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from taxi_assets.automation.schedules import State
 from taxi_assets.components.local_files.assets import FILES
+from taxi_assets.components.local_files.folder import Seen, look
 from taxi_assets.settings import settings
-from taxi_assets.sources.watched import Seen, look
 
 INTERVAL_SECONDS = 10
 _CURSOR = TypeAdapter(dict[str, Seen])

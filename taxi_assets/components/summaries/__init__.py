@@ -7,7 +7,3 @@
 | `{service}/revenue_per_zone` | zone of pickup, with its name | SQL inside BigQuery |
 | `taxi_zones` | | the source's zone lookup |
 """
-
-from taxi_assets.components.summaries.component import Summaries
-
-__all__ = ["Summaries"]

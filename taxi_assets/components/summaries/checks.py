@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from taxi_assets.components.checks import ERROR
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.service import Place, ServiceSummaries
-from taxi_assets.failures import as_failure
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.warehouse_client import connected
-from taxi_assets.stores.warehouse_query import count_month
-from taxi_assets.stores.warehouse_tables import value_in_sql
+from taxi_assets.components.taxi_pipeline.checks import ERROR
+from taxi_assets.failures import dagster_failures
+from taxi_assets.stores.bigquery.client import connected
+from taxi_assets.stores.bigquery.schema import value_in_sql
+from taxi_assets.stores.bigquery.verify import count_month
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.trips.columns import Column
 from taxi_assets.trips.months import parse_month
 
@@ -41,7 +41,7 @@ def adds_up(
     def check(context: dg.AssetCheckExecutionContext, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
         month = parse_month(context.partition_key)
         table, trips = place.at(cloud, columns), service.trips_place
-        with as_failure():
+        with dagster_failures():
             there = count_month(cloud, service.service, trips.dataset, trips.table, month)
             with connected(cloud, f"Counting {table} in BigQuery", str(table)) as warehouse:
                 where = f"{table.in_sql(warehouse.client.project)} WHERE source_month = {value_in_sql(month)}"

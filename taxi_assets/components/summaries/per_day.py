@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_DAY
-from taxi_assets.components.summaries.following import follows
-from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries
-from taxi_assets.stores.warehouse_io import table_metadata
+from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries, follows
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.stores.bigquery.io_manager import table_metadata
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable

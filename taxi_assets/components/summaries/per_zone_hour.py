@@ -1,23 +1,24 @@
 """Trips per zone and hour, with Arrow compute: for counts of any size, the memory does not grow with the month."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import RETRIES
-from taxi_assets.components.parameters import refuse_trial
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
-from taxi_assets.components.summaries.following import follows
 from taxi_assets.components.summaries.plots import busiest_zones
-from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries
-from taxi_assets.failures import as_failure
-from taxi_assets.stores.warehouse_io import table_metadata
-from taxi_assets.trips.columns import SOURCE_MONTH
+from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries, follows
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.components.taxi_pipeline.run_config import refuse_trial
+from taxi_assets.failures import dagster_failures
+from taxi_assets.stores.bigquery.io_manager import table_metadata
+from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
-from taxi_assets.trips.per_zone_hour import trips_per_zone_hour as count_zone_hours
 from taxi_assets.trips.scalars import day
 from taxi_assets.trips.table import TripTable
 
@@ -43,7 +44,7 @@ def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[st
         code_version="1",
     )
     def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
-        with as_failure():
+        with dagster_failures():
             refuse_trial(clean_taxi, "the summaries")
         counted = count_zone_hours(clean_taxi, service.trips)
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
@@ -53,3 +54,33 @@ def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[st
         return dg.Output(rows, metadata=shown)
 
     return count
+
+
+ZONE, HOUR, TRIPS = "pu_location_id", "pickup_hour", "trips"
+
+
+def count_zone_hours(trips: TripTable, service: Service) -> pa.Table:
+    """Counts the trips of a month.
+
+    Args:
+        trips: The cleaned month.
+        service: The service and its columns.
+
+    Returns:
+        `pu_location_id` (int16), `pickup_hour` (timestamp, the hour's beginning, New York time), `trips` (int64): a row
+        for each pair that occurs, in order, the missing zone or time last.
+    """
+    zone = service.column(ZONE).type.arrow
+    counted = pa.table({ZONE: pa.nulls(0, zone), HOUR: pa.nulls(0, pa.timestamp("us")), TRIPS: pa.nulls(0, pa.int64())})
+    for batch in trips.batches(columns=[ZONE, service.pickup]):
+        hours = pc.floor_temporal(batch[service.pickup], unit="hour")
+        one = pa.table({ZONE: batch[ZONE], HOUR: hours}).group_by([ZONE, HOUR], use_threads=False).aggregate(
+            [([], "count_all")]
+        )  # fmt: skip
+        counted = _added(counted, one.rename_columns([ZONE, HOUR, TRIPS]))
+    return counted.sort_by([(ZONE, "ascending"), (HOUR, "ascending")])
+
+
+def _added(counted: pa.Table, more: pa.Table) -> pa.Table:
+    together = pa.concat_tables([counted, more]).group_by([ZONE, HOUR], use_threads=False).aggregate([(TRIPS, "sum")])
+    return together.rename_columns([ZONE, HOUR, TRIPS])

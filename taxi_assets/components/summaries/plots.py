@@ -19,7 +19,7 @@ _CELL = 18
 
 
 def long_bars(title: str, values: Mapping[str, float]) -> dg.MetadataValue[Any]:
-    """Bars that lie, one below the other, for names that are long."""
+    """Horizontal bars, one below the other, for names that are long."""
     top, name, length = max(values.values(), default=0) or 1, 190, 320
     drawn = "".join(
         f'<text x="{name - 6}" y="{32 + i * _CELL}" text-anchor="end">{escape(label)}</text>'

@@ -5,18 +5,17 @@ from datetime import date
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import RETRIES
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE, ZONES
-from taxi_assets.components.summaries.following import follows
 from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
-from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place, ServiceSummaries
-from taxi_assets.failures import as_failure
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.warehouse_client import connected
-from taxi_assets.stores.warehouse_io import INTACT, output_metadata, table_metadata
-from taxi_assets.stores.warehouse_replace import Query, SmallTable, replace_rows
-from taxi_assets.stores.warehouse_tables import value_in_sql
+from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place, ServiceSummaries, follows
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.failures import dagster_failures
+from taxi_assets.stores.bigquery.client import connected
+from taxi_assets.stores.bigquery.io_manager import INTACT, output_metadata, table_metadata
+from taxi_assets.stores.bigquery.replace import Query, SmallTable, replace_rows
+from taxi_assets.stores.bigquery.schema import value_in_sql
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.trips.cents import CENTS_SQL
 from taxi_assets.trips.months import parse_month
 
@@ -57,7 +56,7 @@ def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owne
         target = place.at(cloud, REVENUE_PER_ZONE, description)
         sources = service.trips_place.at(cloud, service.trips.columns), zones.at(cloud, ZONES)
         doing = f"Adding up {service.service} {context.partition_key} in BigQuery"
-        with as_failure(), connected(cloud, doing, str(target), INTACT) as warehouse:
+        with dagster_failures(), connected(cloud, doing, str(target), INTACT) as warehouse:
             project = warehouse.client.project
             written = replace_rows(warehouse, target, revenue_query(project, *sources, month), month)
             most = f"SELECT * FROM {target.in_sql(project)} WHERE source_month = {value_in_sql(month)}"  # noqa: S608

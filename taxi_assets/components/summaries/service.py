@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 from pydantic import Field, field_validator
 
-from taxi_assets.pipelines import Pipeline, pipeline_of
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.warehouse_replace import SmallTable
+from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.stores.bigquery.replace import SmallTable
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.trips.columns import SERVICES, Column, Service
 from taxi_assets.trips.months import month_name
 
@@ -68,3 +68,28 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""
         return dg.AssetKey([self.service, name])
+
+
+Condition = dg.AutomationCondition
+
+
+def follows(service: ServiceSummaries) -> dg.AutomationCondition[dg.AssetKey]:
+    """Once for each month, of any year, that stands in BigQuery, and again after each load of it.
+
+    A month counts as arrived when its run wrote `bigquery_table`: what `--only postgres` cleans again starts nothing.
+    Unlike `AutomationCondition.eager()`, this looks at every month, not the latest alone, and also at months that were
+    loaded before the daemon ever ran. A summary that failed is not tried again until its month is loaded anew.
+    """
+    passed = Condition.all_checks_match(Condition.check_passed(), blocking_only=True)
+    arrives = Condition.any_deps_updated().allow(dg.AssetSelection.assets(service.key("bigquery_table"), ZONES_KEY))
+    due = (Condition.missing().newly_true() | arrives).since(Condition.newly_requested() | Condition.newly_updated())
+    return (
+        due
+        & ~Condition.any_deps_missing()
+        & ~Condition.any_deps_in_progress()
+        & ~Condition.in_progress()
+        & Condition.all_deps_blocking_checks_passed()
+        # Also of what stands before the tables that a summary reads.
+        & Condition.asset_matches(service.key("clean_taxi"), passed)
+        & Condition.asset_matches(service.key("gcs_parquet"), passed)
+    ).with_label("the month stands in BigQuery and passed its blocking checks")

@@ -9,17 +9,17 @@ from pyarrow import csv
 
 from taxi_assets.automation.schedules import State
 from taxi_assets.components import metadata
-from taxi_assets.components.assets import RETRIES
-from taxi_assets.components.checks import ERROR
 from taxi_assets.components.summaries.columns import ZONES
 from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.errors import TaxiError
-from taxi_assets.failures import as_failure
+from taxi_assets.failures import dagster_failures
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.google import GoogleCloud
-from taxi_assets.stores.warehouse_client import connected
-from taxi_assets.stores.warehouse_io import INTACT, table_metadata
+from taxi_assets.stores.bigquery.client import connected
+from taxi_assets.stores.bigquery.io_manager import INTACT, table_metadata
+from taxi_assets.stores.google.resource import GoogleCloud
 
 TLC_ZONES = 265
 """How many zones the TLC has."""
@@ -64,7 +64,7 @@ def taxi_zones(place: Place, owners: list[str]) -> dg.AssetsDefinition:
         code_version="1",
     )
     def fetch(trip_source: TripSourceResource) -> dg.Output[Any]:
-        with as_failure():
+        with dagster_failures():
             file = trip_source.source().fetch_lookup()
             rows = read_zones(file.path)
         boroughs = {row["values"] or "": row["counts"] for row in rows["borough"].value_counts().to_pylist()}
@@ -96,7 +96,7 @@ def zone_table_checks(place: Place) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(name="taxi_zones_checks", specs=[all_there, unique])
     def check(cloud: GoogleCloud) -> Any:
         table = place.at(cloud, ZONES)
-        with as_failure(), connected(cloud, "Counting taxi_zones in BigQuery", str(table), INTACT) as warehouse:
+        with dagster_failures(), connected(cloud, "Counting taxi_zones in BigQuery", str(table), INTACT) as warehouse:
             counts = "COUNT(*) AS zones, COUNT(DISTINCT location_id) AS ids"
             (row,) = warehouse.ask(f"SELECT {counts} FROM {table.in_sql(warehouse.client.project)}")[1]  # noqa: S608
         for spec, passed in ((all_there, row.zones == TLC_ZONES), (unique, row.zones == row.ids)):

@@ -1,0 +1,118 @@
+"""How alerts go out: to Slack, as JSON to a webhook, by mail. What is unset is off.
+
+An alert that cannot be delivered is tried a few times, then logged: it fails nothing. No address, password or text
+of an HTTP library's error is logged: a webhook's address is a secret.
+"""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from taxi_assets.alerts.alert import Alert
+from taxi_assets.alerts.message import as_json, as_mail, as_slack
+from taxi_assets.alerts.owners import addresses
+from taxi_assets.settings import Settings
+
+ATTEMPTS = 3
+TIMEOUT_SECONDS = 5
+LONGEST_SECONDS = 20.0
+"""What the delivery of one alert may take, over all channels."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One way out: its name, and what sends."""
+
+    name: str
+    send: Callable[[Alert], None]
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """The channels that the settings turn on."""
+    found = []
+    if slack := settings.taxi_alert_slack_url:
+        found.append(Channel("Slack", lambda alert: _post(slack.get_secret_value(), as_slack(alert))))
+    if webhook := settings.taxi_alert_webhook_url:
+        found.append(Channel("webhook", lambda alert: _post(webhook.get_secret_value(), as_json(alert))))
+    if settings.taxi_smtp_host:
+        found.append(Channel("mail", lambda alert: _mail(settings, alert)))
+    return found
+
+
+def deliver(alert: Alert, ways: Sequence[Channel], log: logging.Logger) -> None:
+    """Sends the alert by every channel at the same time; what cannot be delivered is logged."""
+    if not ways:
+        return
+    pool = ThreadPoolExecutor(len(ways))
+    sendings = {pool.submit(_patiently, way, alert): way.name for way in ways}
+    done, late = wait(sendings, timeout=LONGEST_SECONDS)
+    pool.shutdown(wait=False, cancel_futures=True)
+    reasons = {sendings[sending]: _reason(error) for sending in done if (error := sending.exception())}
+    reasons |= {sendings[sending]: f"no end after {LONGEST_SECONDS:.0f} seconds" for sending in late}
+    for name, reason in reasons.items():
+        log.warning("The alert %r could not be delivered by %s: %s.", alert.what, name, reason)
+
+
+def _patiently(way: Channel, alert: Alert) -> None:
+    retrying = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential_jitter(initial=0.5, max=2, jitter=0.5),
+        retry=retry_if_exception(_passing),
+        reraise=True,
+    )
+    retrying(way.send, alert)
+
+
+def _post(url: str, body: dict[str, Any]) -> None:
+    answer = requests.post(url, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    if not 200 <= answer.status_code < 300:
+        raise requests.HTTPError(response=answer)
+
+
+def _mail(settings: Settings, alert: Alert) -> None:
+    recipients = addresses(alert.owners, settings.taxi_alert_teams)
+    if not recipients:
+        raise LookupError(f"no address of {', '.join(alert.owners) or 'an owner'} is known (TAXI_ALERT_TEAMS)")
+    host, port = str(settings.taxi_smtp_host), settings.taxi_smtp_port
+    context = ssl.create_default_context()
+    server = (
+        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=context)
+        if settings.taxi_smtp_tls == "tls"
+        else smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+    )
+    with server:
+        if settings.taxi_smtp_tls == "starttls":
+            server.starttls(context=context)
+        if settings.taxi_smtp_user:
+            password = settings.taxi_smtp_password
+            server.login(settings.taxi_smtp_user, password.get_secret_value() if password else "")
+        server.send_message(as_mail(alert, settings.taxi_smtp_from, recipients))
+
+
+def _passing(error: BaseException) -> bool:
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code in (408, 429) or error.response.status_code >= 500
+    if isinstance(error, smtplib.SMTPResponseException):
+        return 400 <= error.smtp_code < 500
+    if isinstance(error, requests.RequestException):
+        return isinstance(error, requests.ConnectionError | requests.Timeout)
+    return isinstance(error, OSError) and not isinstance(
+        error, ssl.SSLCertVerificationError | smtplib.SMTPNotSupportedError
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, requests.HTTPError):
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"SMTP status {error.smtp_code}"
+    return str(error) if isinstance(error, LookupError) else type(error).__name__

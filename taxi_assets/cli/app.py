@@ -1,0 +1,162 @@
+"""`taxi`: the command line of the platform. What each command does stands in `console`, a module each."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Annotated
+
+import typer
+
+from taxi_assets.errors import TaxiError
+
+app = typer.Typer(
+    name="taxi",
+    help="New York's taxi trips: from the TLC's files to PostgreSQL, Cloud Storage and BigQuery.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Service = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)]
+Months = Annotated[str, typer.Option(help="a month, 2021-01, or a range, 2020-10:2020-12", show_default=False)]
+Csv = Annotated[bool, typer.Option("--csv", help="print CSV, for machines")]
+Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
+
+
+@app.command()
+def run(
+    service: Service,
+    months: Months,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="load this store alone (may be given again): postgres, lake, bigquery, which brings along the lake"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="fetch and load again what is loaded already")] = False,
+    source: Annotated[
+        str | None, typer.Option(help="take the files from: tlc, mirror, sample, or an address; else TAXI_SOURCE_URL")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="a trial: only the first so many rows, into the schema `trial`")
+    ] = None,
+) -> None:
+    """Fetch, clean and load months of a service."""
+    from taxi_assets.cli.options import RunOptions
+    from taxi_assets.cli.run import run_months
+
+    raise typer.Exit(run_months(service, months, tuple(only or ()), RunOptions(force, source, limit)))
+
+
+@app.command()
+def verify(
+    service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
+    months: Annotated[str | None, typer.Option(help="a month or a range; without it: all that are loaded")] = None,
+) -> None:
+    """Compare every loaded month in every store with its load log: rows and cents."""
+    from taxi_assets.cli.verify import verify_loads
+
+    raise typer.Exit(verify_loads(service, months))
+
+
+@app.command()
+def log(
+    service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
+    months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
+    csv: Csv = False,
+) -> None:
+    """Who or what loaded each month, from which file, with which code and configuration, how many rows, when."""
+    from taxi_assets.cli.log import show_log
+
+    show_log(service, months, csv=csv)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 3000) -> None:
+    """The local services, then the Dagster UI with its daemon."""
+    from taxi_assets.cli.dev import develop
+
+    raise typer.Exit(develop(port))
+
+
+@app.command()
+def webhook() -> None:
+    """Let others start pipelines and report materializations over HTTP, with a token."""
+    from taxi_assets.cli.webhook import listen
+
+    listen()
+
+
+@app.command()
+def doctor() -> None:
+    """Test each connection, and say where each setting came from."""
+    from taxi_assets.cli.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command()
+def sql(query: Query, csv: Csv = False) -> None:
+    """Ask PostgreSQL, as a reader."""
+    from taxi_assets.cli.query import ask_postgres
+
+    ask_postgres(query, csv=csv)
+
+
+@app.command()
+def bq(query: Query, csv: Csv = False) -> None:
+    """Ask BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
+    from taxi_assets.cli.query import ask_bigquery
+
+    ask_bigquery(query, csv=csv)
+
+
+@app.command()
+def up() -> None:
+    """Start the local services."""
+    from taxi_assets.cli.services import start_all
+
+    start_all()
+
+
+@app.command()
+def down() -> None:
+    """Stop the local services; their data stays."""
+    from taxi_assets.cli.services import stop_all
+
+    stop_all()
+
+
+@app.command()
+def status() -> None:
+    """Which local services run."""
+    from taxi_assets.cli.services import show_status
+
+    show_status()
+
+
+def main() -> None:
+    """Runs the command; a user's mistake ends with a clear error and exit code 1, never with a stack trace."""
+    from taxi_assets.instance.home import set_dagster_home
+
+    # A process of seconds that loads a hundred thousand objects and keeps them: searching them for garbage, while it
+    # loads and once more as it ends, takes a fifth of its time.
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        set_dagster_home()
+        app()
+    except TaxiError as error:
+        from taxi_assets.cli.screen import show_error
+
+        show_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        gc.freeze()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The database as the commands that only read it see it: without Dagster, so that they answer at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from taxi_assets.settings import settings
+from taxi_assets.stores.postgres.connection import READER, connect_as, postgres_address
+from taxi_assets.stores.postgres.errors import clear_errors
+
+if TYPE_CHECKING:
+    from taxi_assets.stores.postgres.connection import Connection
+
+
+@contextmanager
+def reader() -> Iterator[Connection]:
+    """A connection of the reader's role, which can only read.
+
+    Raises:
+        TaxiError: The database cannot be reached, or refuses.
+    """
+    address = postgres_address(settings())
+    with clear_errors(address, "The query"), connect_as(READER, address) as connection:
+        connection.autocommit = False
+        connection.read_only = True
+        yield connection

@@ -1,0 +1,117 @@
+"""`taxi dev`: the local services, then Dagster's UI and its daemon, each started again should it die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+from taxi_assets.cli.screen import messages
+from taxi_assets.cli.services import start_all
+from taxi_assets.errors import TaxiError
+from taxi_assets.local.service import port_is_free
+from taxi_assets.settings import PROJECT_ROOT, settings
+
+CHECK_SECONDS = 0.5
+LONGEST_PAUSE = 30.0
+STEADY_SECONDS = 60.0
+STOP_SECONDS = 20
+
+
+@dataclass
+class Supervised:
+    """A process that is started again when it ends, after a pause that grows while it keeps failing."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    began: float = 0.0
+    pause: float = 1.0
+    due: float = field(default_factory=time.monotonic)
+
+    def tend(self) -> None:
+        """Starts it where it does not run and its pause is over."""
+        now = time.monotonic()
+        if self.process and (code := self.process.poll()) is not None:
+            self.process = None
+            self.pause = 1.0 if now - self.began > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
+            self.due = now + self.pause
+            messages().print(f"The {self.name} ended with {code}; it starts again in {self.pause:.0f} s.")
+        if not self.process and now >= self.due:
+            self.process, self.began = subprocess.Popen(self.command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL), now
+
+    def stop(self) -> None:
+        """Ends it, politely first."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def develop(port: int) -> int:
+    """Runs until it is interrupted.
+
+    Raises:
+        TaxiError: The port is taken, or a local service does not start.
+    """
+    if not port_is_free(port):
+        raise TaxiError(
+            f"Port {port} on loopback is taken.",
+            expected="a free port for the UI",
+            intact="nothing was started",
+            next_step=f"end what listens there, or: taxi dev --port {port + 1}",
+        )
+    start_all()
+    workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
+    module = [sys.executable, "-m"]
+    processes = [
+        Supervised("webserver", [*module, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace]),
+        Supervised("daemon", [*module, "dagster._daemon", "run", *workspace]),
+    ]
+    if settings().taxi_webhook_token:
+        processes.append(Supervised("webhook", [*module, "taxi_assets.cli.app", "webhook"]))
+    if settings().origin("taxi_ui_url") == "default":
+        os.environ["TAXI_UI_URL"] = f"http://127.0.0.1:{port}"
+    messages().print(
+        f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
+    )
+    try:
+        _until_interrupted(processes)
+    finally:
+        _take_back_signs_of_life()
+    return 0
+
+
+def _take_back_signs_of_life() -> None:
+    """Forgets when the daemon was last seen: a backfill that starts now must not wait for it."""
+    from dagster import DagsterInstance
+
+    with suppress(Exception), DagsterInstance.get() as instance:
+        instance.wipe_daemon_heartbeats()
+
+
+def _until_interrupted(processes: list[Supervised]) -> None:
+    ended = False
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    try:
+        while not ended:
+            for process in processes:
+                process.tend()
+            time.sleep(CHECK_SECONDS)
+    finally:
+        for process in processes:
+            process.stop()

@@ -1,0 +1,64 @@
+"""One month, run in this process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from taxi_assets import progress
+from taxi_assets.cli.options import RunOptions
+from taxi_assets.cli.screen import Lines, ProgressBars, escaped, messages, show_error
+from taxi_assets.errors import TaxiError
+from taxi_assets.instance.home import set_dagster_home
+from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.trips.months import month_name, parse_month
+
+
+def run_month(
+    pipeline: Pipeline, month: date, stores: Sequence[str], how: RunOptions, tags: Mapping[str, str] | None = None
+) -> str | None:
+    """Runs one month and prints what its checks found; returns what stopped it, or None.
+
+    Args:
+        pipeline: The pipeline.
+        month: The month.
+        stores: The stores to load.
+        how: What the run is told.
+        tags: What the run is tagged with besides.
+    """
+    progress.watch(ProgressBars() if messages().is_terminal else Lines())
+    from taxi_assets.instance.runs import run_job
+
+    name = f"{pipeline.service} {month_name(month)}"
+    assets = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
+    config = how.config(pipeline.service)
+    done = run_job(pipeline.job, month_name(month), pipeline.service, assets, config, tags or {})
+    for warning in done.warnings:
+        messages().print(f"[yellow]Check not passed:[/] {escaped(warning)}", soft_wrap=True)
+    if done.error:
+        messages().print(f"[bold red]{name} failed.[/] {escaped(done.error)}", soft_wrap=True)
+    messages().print(f"Run {done.run_id}: see it with `taxi dev`.", soft_wrap=True)
+    return done.error
+
+
+def main(told: dict[str, Any]) -> int:
+    """Runs it; returns the exit code."""
+    set_dagster_home()
+    try:
+        pipeline, month = pipeline_of(told["service"]), parse_month(told["month"])
+        error = run_month(pipeline, month, told["stores"], RunOptions(**told["how"]), told["tags"])
+    except TaxiError as found:
+        show_error(found)
+        error = found.summary
+    except KeyboardInterrupt:
+        error = "interrupted"
+    if error:
+        print(error.splitlines()[0])
+    return 1 if error else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.load(sys.stdin)))

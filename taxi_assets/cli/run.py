@@ -1,0 +1,163 @@
+"""`taxi run`: months of a service, fetched, cleaned and loaded through Dagster."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries
+from taxi_assets.cli.daemon_backfill import can_run_on_daemon, run_on_daemon
+from taxi_assets.cli.database import reader
+from taxi_assets.cli.local_backfill import LocalBackfill
+from taxi_assets.cli.month import run_month
+from taxi_assets.cli.options import RunOptions
+from taxi_assets.cli.outcome import Outcome, count, summary
+from taxi_assets.cli.screen import escaped, messages, table
+from taxi_assets.errors import TaxiError
+from taxi_assets.pipeline import TRIAL, Pipeline, pipeline_of
+from taxi_assets.settings import settings
+from taxi_assets.sources.source import source_from_settings, source_named
+from taxi_assets.stores.month import LoadEntry
+from taxi_assets.trips.months import month_name, next_month, parse_months
+
+
+def run_months(service: str, months: str, only: Sequence[str], how: RunOptions) -> int:
+    """Loads the months that are not loaded yet, and prints what stands in the stores; returns the exit code.
+
+    Raises:
+        TaxiError: A service, month or store that is none; a source or store that is not as it should be.
+    """
+    began = time.monotonic()
+    pipeline = pipeline_of(service)
+    stores = chosen_stores(pipeline, only, how)
+    wanted = MonthSelection(pipeline, stores, _available(pipeline, parse_months(months)))
+    done = [] if how.force or how.limit else _done(wanted, how)
+    for month in done:
+        messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
+    outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, how)
+    with reader() as connection:
+        show_entries(entries(connection, wanted))
+    if len(outcomes) > 1:
+        summary(outcomes)
+    if how.limit:
+        messages().print(
+            f"\nA trial: its rows stand in the schema {settings().postgres_schema or TRIAL!r} of PostgreSQL."
+        )
+    counts = [
+        f"{count(outcomes, 'loaded')} loaded",
+        f"{len(done)} loaded already",
+        f"{count(outcomes, 'failed')} failed",
+    ]
+    if left := count(outcomes, "left"):
+        counts.append(f"{left} left")
+    messages().print(f"\n{service}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
+    return 0 if count(outcomes, "loaded") == len(outcomes) else 1
+
+
+def _run(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: RunOptions) -> dict[date, Outcome]:
+    """One month in this process; several handed to the daemon, where one runs, else side by side here."""
+    if len(months) == 1:
+        error = run_month(pipeline, months[0], stores, how)
+        return {months[0]: Outcome("failed", error.splitlines()[0]) if error else Outcome("loaded")}
+    if not months:
+        return {}
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        if can_run_on_daemon(instance):
+            return run_on_daemon(instance, pipeline, months, stores, how)
+    name = (
+        f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    )
+    return LocalBackfill(pipeline, stores, how, {"taxi/backfill": name}).run(months)
+
+
+def _done(wanted: MonthSelection, how: RunOptions) -> list[date]:
+    source = source_named(how.source, settings()) if how.source else source_from_settings(settings())
+    with reader() as connection:
+        if source.sample:
+            _refuse_to_make_up(entries(connection, wanted))
+        return already_loaded(connection, source, wanted)
+
+
+def _refuse_to_make_up(loads: Sequence[LoadEntry]) -> None:
+    for load in loads:
+        if not load.configuration.get("made_up"):
+            name = f"{load.service} {month_name(load.source_month)}"
+            raise TaxiError(
+                f"{name} stands in {load.store} from a real file, and made-up trips do not replace it.",
+                expected="the source that it came from, in TAXI_SOURCE_URL or --source",
+                found="no source named: the sample source would make the month up",
+                where=load.place,
+                intact="every store",
+                next_step=f"name the source (it was {load.url}), or make the month up all the same: --force",
+            )
+
+
+def chosen_stores(pipeline: Pipeline, only: Sequence[str], how: RunOptions) -> list[str]:
+    """The stores that `--only` names and what these are loaded from, in the order of loading.
+
+    Raises:
+        TaxiError: One is none of the pipeline's.
+    """
+    names = [name for given in only for name in given.split(",")]
+    if unknown := [name for name in names if name not in pipeline.stores]:
+        raise TaxiError(
+            f"The pipeline of {pipeline.service} has no store {unknown[0]!r}.",
+            expected=f"one of: {', '.join(pipeline.stores)}",
+            intact="nothing was started",
+        )
+    if how.limit:
+        # A trial has a place in PostgreSQL alone.
+        names = names or ["postgres"]
+    # BigQuery is loaded from the lake. There, a month that is the same is not sent again.
+    needed = {"lake"} if "bigquery" in names else set()
+    return [name for name in pipeline.stores if not names or name in {*names, *needed}]
+
+
+def _available(pipeline: Pipeline, months: list[date]) -> list[date]:
+    if months[0] < pipeline.start:
+        raise TaxiError(
+            f"{pipeline.service} {month_name(months[0])} is before the pipeline's first month.",
+            expected=f"{month_name(pipeline.start)} or later",
+            intact="nothing was started",
+            next_step="choose a later month",
+        )
+    if next_month(months[-1]) > date.today():
+        raise TaxiError(
+            f"{pipeline.service} {month_name(months[-1])} is not published yet: the month is not over.",
+            expected="a month that is over; the TLC publishes it about two months after its end",
+            intact="nothing was started",
+            next_step="choose an earlier month",
+        )
+    return months
+
+
+def show_entries(loads: Sequence[LoadEntry]) -> None:
+    """Prints what the load log says of the months: the counts, then why rows were rejected."""
+    if not loads:
+        return
+    messages().print("\nIn the stores:")
+    numbers = ("read", "kept", "rejected", "seconds")
+    shown = table("month", "store", *numbers, "where", right=numbers)
+    for load in loads:
+        made_up = " (made up)" if load.configuration.get("made_up") else ""
+        counts = [f"{count:,}" for count in (load.rows_read, load.rows_kept, load.rows_rejected)]
+        seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
+        shown.add_row(f"{month_name(load.source_month)}{made_up}", load.store, *counts, seconds, load.place)
+    messages().print(shown)
+    _show_reasons(loads)
+
+
+def _show_reasons(loads: Sequence[LoadEntry]) -> None:
+    by_month = {load.source_month: load.rejected for load in loads}
+    reasons: Counter[str] = Counter()
+    for rejected in by_month.values():
+        reasons.update(rejected)
+    shown = table("rejected because", "rows", right=("rows",))
+    for reason, rows in reasons.most_common():
+        shown.add_row(escaped(reason), f"{rows:,}")
+    messages().print()
+    messages().print(shown)

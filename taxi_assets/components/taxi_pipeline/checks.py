@@ -1,0 +1,257 @@
+"""Asset checks: what holds of a month, in the place of assertions on a step's output.
+
+A blocking check stops what comes after it. Each has the partitions of its asset, so that one month's result speaks of
+that month alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from taxi_assets.components.taxi_pipeline.run_config import destination, run_source
+from taxi_assets.errors import TaxiError
+from taxi_assets.failures import dagster_failures
+from taxi_assets.files import work_folder
+from taxi_assets.settings import settings
+from taxi_assets.sources.errors import NotPublished
+from taxi_assets.sources.resource import TripSourceResource
+from taxi_assets.stores.bigquery.verify import count_month
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.manifest import LakeLoad
+from taxi_assets.stores.lake.verify import read_back
+from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.trips.checks import rule_violations, unknown_vendors, unknown_zones
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.summary import Summary
+from taxi_assets.trips.table import TripTable
+
+if TYPE_CHECKING:
+    from taxi_assets.components.taxi_pipeline.component import BigQueryTarget, TaxiPipeline
+
+WARN = dg.AssetCheckSeverity.WARN
+ERROR = dg.AssetCheckSeverity.ERROR
+
+
+def check_spec(
+    pipeline: "TaxiPipeline", asset: str, name: str, says: str, *, blocking: bool = False, reads: Sequence[str] = ()
+) -> dg.AssetCheckSpec:
+    """A check of one of the pipeline's assets, month by month; `reads` names further assets that it looks at."""
+    return dg.AssetCheckSpec(
+        name,
+        asset=pipeline.key(asset),
+        description=says,
+        blocking=blocking,
+        additional_deps=[pipeline.key(other) for other in reads],
+        partitions_def=pipeline.partitions,
+    )
+
+
+def result(
+    spec: dg.AssetCheckSpec,
+    passed: bool,
+    says: str,
+    severity: dg.AssetCheckSeverity = ERROR,
+    **metadata: Any,
+) -> dg.AssetCheckResult:
+    """What a check found, in a sentence and in numbers."""
+    return dg.AssetCheckResult(
+        passed=passed,
+        check_name=spec.name,
+        asset_key=spec.asset_key,
+        severity=severity,
+        description=says,
+        metadata=metadata,
+    )
+
+
+def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+    """The checks of a cleaned month, read from its files anew."""
+    accounted = check_spec(
+        pipeline,
+        "clean_taxi",
+        "rows_accounted_for",
+        "Rows read = rows kept + rows rejected.",
+        blocking=True,
+        reads=["rejected_taxi"],
+    )
+    rules_hold = check_spec(
+        pipeline, "clean_taxi", "no_kept_row_breaks_a_rule", "No kept row breaks a rule.", blocking=True
+    )
+    not_empty = check_spec(pipeline, "clean_taxi", "month_not_empty", "At least one row was kept.", blocking=True)
+    vendors = check_spec(pipeline, "clean_taxi", "vendors_known", "Every vendor_id is one that the TLC defines.")
+    in_month = check_spec(
+        pipeline,
+        "clean_taxi",
+        "pickups_in_the_month",
+        f"At most {pipeline.most_pickups_outside:.1%} of the pickups lie outside the file's month.",
+    )
+
+    columns = check_spec(pipeline, "clean_taxi", "columns_known", "The registry knows every column of the file.")
+
+    @dg.multi_asset_check(
+        name=f"{pipeline.service}_clean_checks",
+        specs=[accounted, rules_hold, not_empty, vendors, in_month, columns],
+        ins={
+            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
+            "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
+        },
+    )
+    def clean_checks_op(clean_taxi: TripTable, rejected_taxi: TripTable) -> Iterator[dg.AssetCheckResult]:
+        summary = Summary.from_json(clean_taxi.note["summary"])
+        kept, rejected = clean_taxi.rows, rejected_taxi.rows
+        yield result(
+            accounted,
+            summary.rows_read == kept + rejected,
+            f"{summary.rows_read:,} read, {kept:,} kept, {rejected:,} rejected",
+            rows_read=summary.rows_read,
+            rows_kept=kept,
+            rows_rejected=rejected,
+        )
+        broken = rule_violations(clean_taxi, pipeline.reject)
+        yield result(rules_hold, broken == 0, f"{broken:,} of {kept:,} kept rows break a rule", rows_broken=broken)
+        yield result(not_empty, kept > 0, f"{kept:,} rows kept", rows_kept=kept)
+        new = unknown_vendors(summary, pipeline.trips)
+        says = f"not defined by the TLC: {', '.join(new)}" if new else "all defined by the TLC"
+        yield result(vendors, not new, says, WARN, unknown_vendors=new)
+        share = summary.pickups_outside / kept if kept else 0.0
+        yield result(
+            in_month,
+            share <= pipeline.most_pickups_outside,
+            f"{summary.pickups_outside:,} of {kept:,} pickups ({share:.2%}) lie outside the month",
+            WARN,
+            share=share,
+            pickups_outside=summary.pickups_outside,
+        )
+        unknown = summary.unknown_columns
+        says = f"left out, because the registry does not know them: {', '.join(unknown)}" if unknown else "all known"
+        yield result(columns, not unknown, says, WARN, left_out=unknown)
+
+    return clean_checks_op
+
+
+def agreement(
+    spec: dg.AssetCheckSpec, place: str, found: tuple[int, int], cleaned: tuple[int, int]
+) -> dg.AssetCheckResult:
+    """Whether a store holds the rows and whole cents that were cleaned; both pairs are (rows, cents)."""
+    return result(
+        spec,
+        found == cleaned,
+        f"{found[0]:,} rows and {found[1]:,} cents in the {place}; {cleaned[0]:,} and {cleaned[1]:,} cleaned",
+        rows=found[0],
+        cents=found[1],
+        rows_cleaned=cleaned[0],
+        cents_cleaned=cleaned[1],
+    )
+
+
+def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+    """The checks of a month in PostgreSQL, counted in the table anew."""
+    agrees = check_spec(
+        pipeline,
+        "postgres_table",
+        "agrees_with_clean_taxi",
+        "Rows and whole cents of total_amount in PostgreSQL equal those of the cleaned month.",
+        reads=["clean_taxi"],
+    )
+    not_empty = check_spec(pipeline, "postgres_table", "table_not_empty", "The table holds rows of this month.")
+
+    @dg.multi_asset_check(
+        name=f"{pipeline.service}_postgres_checks",
+        specs=[agrees, not_empty],
+        ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
+    )
+    def postgres_checks_op(
+        context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, postgres: PostgresResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        target = pipeline.postgres
+        summary = Summary.from_json(clean_taxi.note["summary"])
+        with dagster_failures():
+            schema = destination(target.schema_name, settings().postgres_schema, clean_taxi)
+            rows, cents = postgres.count_month(schema, target.table, parse_month(context.partition_key))
+        yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
+        yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
+
+    return postgres_checks_op
+
+
+def lake_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+    """The checks of a month in the lake, read back with pyarrow."""
+
+    def spec(name: str, says: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
+        return check_spec(pipeline, "gcs_parquet", name, says, blocking=blocking, reads=["clean_taxi"])
+
+    says = "Rows and whole cents of total_amount in the Parquet objects equal those of the cleaned month."
+    agrees = spec("agrees_with_clean_taxi", says, blocking=True)
+    schema = spec("schema_is_the_registrys", "Every object has the registry's columns, types and descriptions.")
+    strays = spec("no_stray_objects", "The lake holds no object of this month that the load did not write.")
+
+    @dg.multi_asset_check(
+        name=f"{pipeline.service}_lake_checks",
+        specs=[agrees, schema, strays],
+        ins={
+            "gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet")),
+            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
+        },
+    )
+    def lake_checks_op(
+        gcs_parquet: LakeLoad, clean_taxi: TripTable, cloud: GoogleCloud
+    ) -> Iterator[dg.AssetCheckResult]:
+        summary = Summary.from_json(clean_taxi.note["summary"])
+        name = f"read-{pipeline.service}-{gcs_parquet.month}"
+        with dagster_failures(), work_folder(Path(cloud.home), name) as folder:
+            found = read_back(cloud, gcs_parquet, folder)
+        yield agreement(agrees, "objects", (found.rows, found.cents), (summary.rows_kept, summary.cents_kept))
+        wrong = "; ".join(f"{name}: {what}" for name, what in found.wrong_schemas.items())
+        yield result(schema, not wrong, wrong or f"{len(found.rows_by_object)} objects as declared")
+        odd = [*(f"missing: {name}" for name in found.missing), *(f"stray: {name}" for name in found.strays)]
+        yield result(strays, not odd, "; ".join(odd) or "only the objects that the load wrote", objects=odd)
+
+    return lake_checks_op
+
+
+def bigquery_checks(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.AssetChecksDefinition:
+    """The checks of a month in BigQuery, counted in the table anew."""
+    says = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
+    agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", says, reads=["gcs_parquet"])
+    not_empty = check_spec(pipeline, "bigquery_table", "table_not_empty", "The table holds rows of this month.")
+
+    @dg.multi_asset_check(
+        name=f"{pipeline.service}_bigquery_checks",
+        specs=[agrees, not_empty],
+        ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
+    )
+    def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
+        entry = gcs_parquet.entry
+        with dagster_failures():
+            found = count_month(cloud, pipeline.service, target.dataset, target.table, entry.source_month)
+        yield agreement(agrees, "table", found, (entry.rows_kept, entry.cents))
+        yield result(not_empty, found[0] > 0, f"{found[0]:,} rows", rows=found[0])
+
+    return bigquery_checks_op
+
+
+def zone_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+    """The check of a cleaned month against the zone lookup of the source that the run takes it from."""
+    known = check_spec(pipeline, "clean_taxi", "zones_known", "Each zone id is in the zone lookup of the source.")
+
+    @dg.multi_asset_check(
+        name=f"{pipeline.service}_zone_checks",
+        specs=[known],
+        ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
+    )
+    def zone_checks_op(
+        context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, trip_source: TripSourceResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        try:
+            lookup = trip_source.source(run_source(pipeline.service, context.run.run_config)).fetch_lookup().path
+        except TaxiError as error:
+            # A month waits for nobody's lookup.
+            yield result(known, isinstance(error, NotPublished), f"not checked: {error.summary}", WARN)
+            return
+        unknown = unknown_zones(clean_taxi, lookup)
+        says = f"not in the lookup: {', '.join(map(str, unknown))}" if unknown else "all in the lookup"
+        yield result(known, not unknown, says, WARN, unknown=unknown)
+
+    return zone_checks_op

@@ -1,0 +1,1 @@
+"""Dagster's instance: storage, run launcher, dead runs, run creation."""

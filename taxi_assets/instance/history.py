@@ -1,0 +1,113 @@
+"""What Dagster knows of a month's runs: which are under way, and how the last attempt at a version of a file ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from taxi_assets.failures import TRANSIENT
+
+FILE_TAG = "taxi/file"
+"""The tag of a run that says for which version of a month's file it was requested."""
+
+_PARTITION_TAG = "dagster/partition"
+_WILL_RETRY_TAG = "dagster/will_retry"
+_RETRIED_TAG = "dagster/auto_retry_run_id"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last run for a version of a file.
+
+    Attributes:
+        run_id: Dagster's run.
+        number: How many runs there were for that version, this one included.
+        ended: When it ended.
+        transient: Whether trying again is worth it.
+        succeeded: Whether it went well.
+    """
+
+    run_id: str
+    number: int
+    ended: datetime
+    transient: bool
+    succeeded: bool
+
+
+def months_in_progress(instance: dg.DagsterInstance, service: str) -> set[str]:
+    """The months of a service for which a run waits, is under way or will be retried, or that a backfill will reach."""
+    months = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+        if _is_of(run, service):
+            months.add(run.tags.get(_PARTITION_TAG, ""))
+    # Between a failure and its retry there is a moment without a run.
+    retried = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY_TAG: "true"})
+    for run in instance.get_runs(retried, limit=100):
+        if _is_of(run, service) and _RETRIED_TAG not in run.tags:
+            months.add(run.tags.get(_PARTITION_TAG, ""))
+    requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
+    for backfill in instance.get_backfills(filters=requested):
+        months.update(_months_of(backfill, service))
+    return months - {""}
+
+
+def _is_of(run: dg.DagsterRun, service: str) -> bool:
+    if run.asset_selection:
+        return any(key.path[0] == service for key in run.asset_selection)
+    return run.job_name.startswith(f"{service}_")
+
+
+def _months_of(backfill: PartitionBackfill, service: str) -> Iterator[str]:
+    if backfill.partition_names:
+        name = backfill.partition_set_origin.partition_set_name if backfill.partition_set_origin else ""
+        yield from backfill.partition_names if name.startswith(f"{service}_") else ()
+    if backfill.asset_backfill_data:
+        targets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
+        for key, partitions in targets.items():
+            yield from partitions.get_partition_keys() if key.path[0] == service else ()
+
+
+def last_attempt(instance: dg.DagsterInstance, version: str) -> Attempt | None:
+    """How the last run that was requested for a version of a file ended; None where there was none."""
+    records = instance.get_run_records(dg.RunsFilter(tags={FILE_TAG: version}), limit=100)
+    if not records:
+        return None
+    run, ended = records[0].dagster_run, records[0].end_time
+    return Attempt(
+        run.run_id,
+        len(records),
+        datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp,
+        run.status == dg.DagsterRunStatus.FAILURE and _may_pass(instance, run.run_id),
+        run.status == dg.DagsterRunStatus.SUCCESS,
+    )
+
+
+def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a failed run is worth another try: its process died, or each step failed for something that may pass."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        data = entry.dagster_event.step_failure_data.user_failure_data if entry.dagster_event else None
+        if data is None or TRANSIENT not in data.metadata or not data.metadata[TRANSIENT].value:
+            return False
+    return True
+
+
+def failure_reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a run did not end well, in a line."""
+    if run.status == dg.DagsterRunStatus.CANCELED:
+        return "cancelled"
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        if entry.dagster_event:
+            failure = entry.dagster_event.step_failure_data
+            said = failure.user_failure_data and failure.user_failure_data.description
+            return (
+                (said or (failure.error.message if failure.error else "") or "no reason given").strip().splitlines()[0]
+            )
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        if entry.dagster_event and entry.dagster_event.message:
+            return entry.dagster_event.message.splitlines()[0]
+    return "no reason given"

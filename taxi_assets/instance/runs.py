@@ -1,0 +1,199 @@
+"""Runs a pipeline for a month through Dagster, in this process, so that it stands in the UI like any other run."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.instance.origins import job_origins
+from taxi_assets.instance.processes import PROCESS_TAG, this_process
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended.
+
+    Attributes:
+        run_id: Its number in Dagster.
+        error: What stopped it; None: it went well.
+        warnings: What its checks found that did not stop it.
+    """
+
+    run_id: str
+    error: str | None
+    warnings: list[str]
+
+
+def run_job(
+    job_name: str,
+    month: str,
+    service: str,
+    assets: Collection[str],
+    config: dict[str, Any],
+    tags: Mapping[str, str],
+) -> Finished:
+    """Materializes the assets of a service for one month, by its job.
+
+    Args:
+        job_name: The job of the pipeline.
+        month: The partition.
+        service: The service.
+        assets: The last parts of the assets' keys.
+        config: The run's configuration.
+        tags: What the run is tagged with besides.
+
+    Raises:
+        TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
+    """
+    import dagster as dg
+    from dagster._core.execution.api import execute_run
+    from dagster._utils.hosted_user_process import recon_job_from_origin
+
+    from taxi_assets.instance.launcher import fail_dead_runs
+
+    local, remote = job_origins(job_name)
+    job = recon_job_from_origin(local)
+    with _clear_definition_errors():
+        definition = job.get_definition()
+    keys = frozenset(dg.AssetKey([service, name]) for name in assets)
+    with _clear_database_errors(), dg.DagsterInstance.get() as instance:
+        # Keeps a connection open, where Dagster makes a new one for each of its hundred and fifty questions.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
+        fail_dead_runs(instance)
+        run = _create_run(
+            instance,
+            definition,
+            keys,
+            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            tags={
+                **definition.get_tags_for_partition_key(month, keys),
+                **started_by(),
+                PROCESS_TAG: this_process(),
+                **tags,
+            },
+            origins=(job.get_python_origin(), remote),
+        )
+        result = execute_run(job, run, instance)
+        return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
+
+
+def _create_run(
+    instance: dg.DagsterInstance,
+    definition: dg.JobDefinition,
+    assets: frozenset[dg.AssetKey],
+    *,
+    run_config: dict[str, Any],
+    tags: dict[str, str],
+    origins: tuple[Any, Any],
+) -> dg.DagsterRun:
+    """A run of these assets with their checks in the job: `create_run_for_job` would add those outside the job."""
+    from dagster._core.execution.api import create_execution_plan
+    from dagster._core.snap import snapshot_from_execution_plan
+
+    checks = {check for check in definition.asset_layer.asset_graph.asset_check_keys if check.asset_key in assets}
+    chosen = definition.get_subset(asset_selection=assets, asset_check_selection=checks)
+    plan = create_execution_plan(chosen, run_config=run_config, tags=tags, instance_ref=instance.get_ref())
+    return instance.create_run(
+        job_name=chosen.name,
+        run_id=None,
+        run_config=run_config,
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, chosen.get_job_snapshot_id()),
+        job_snapshot=chosen.get_job_snapshot(),
+        parent_job_snapshot=chosen.get_parent_job_snapshot(),
+        asset_selection=assets,
+        asset_check_selection=frozenset(checks),
+        resolved_op_selection=None,
+        op_selection=None,
+        job_code_origin=origins[0],
+        remote_job_origin=origins[1],
+        asset_graph=chosen.asset_layer.asset_graph,
+    )
+
+
+@contextmanager
+def _clear_definition_errors() -> Iterator[None]:
+    try:
+        yield
+    except TaxiError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
+        raise TaxiError(
+            "The pipelines cannot be loaded.",
+            found=str(cause),
+            where="taxi_assets/defs",
+            intact="nothing was started",
+            next_step="correct the YAML file that is named",
+        ) from error
+
+
+@contextmanager
+def _clear_database_errors() -> Iterator[None]:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise TransientError(
+            "The database was lost during the run.",
+            expected="PostgreSQL, which keeps Dagster's records too",
+            found=" ".join(str(error.orig).split()),
+            intact="every month that was loaded before: a load that did not end was rolled back",
+            next_step="`taxi doctor` tests the connection; then run it again",
+        ) from error
+
+
+def started_by() -> dict[str, str]:
+    """The tag that says who started it."""
+    return {"taxi/started_by": f"taxi run by {getpass.getuser()}"}
+
+
+def _first_error(result: Any) -> str:
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        error = event.step_failure_data.error
+        while error.cause:
+            error = error.cause
+        if error.cls_name == "DagsterAssetCheckFailedError":
+            return str(_not_passed(error.message))
+        data = event.step_failure_data.user_failure_data
+        return str(data.description if data and data.description else error.message).strip()
+    for event in result.filter_events(lambda event: event.is_job_failure):
+        if error := event.job_failure_data.error:
+            return str(error.message).strip()
+    return "The run failed, and Dagster says no reason."
+
+
+def _not_passed(message: str) -> TaxiError:
+    return TaxiError(
+        "A check that must be passed was not, so nothing was loaded.",
+        found=", ".join(line.strip() for line in message.strip().splitlines()[1:]),
+        intact="every store",
+        next_step="see above what the check found; mend the file, or the rules in the pipeline's YAML",
+    )
+
+
+def _warnings(result: Any) -> list[str]:
+    evaluations = (
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    )
+    return [
+        f"{check.asset_key.to_user_string()}, check {check.check_name}: {check.description}"
+        for check in evaluations
+        if not check.passed
+    ]

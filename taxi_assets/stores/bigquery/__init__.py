@@ -1,0 +1,1 @@
+"""BigQuery: the warehouse, loaded from the lake."""

@@ -1,0 +1,67 @@
+"""Questions to BigQuery: a person's query, and what stands in a table compared with its log of loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.stores.bigquery.client import connected
+from taxi_assets.stores.google.resource import GoogleCloud
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a query.
+
+    Attributes:
+        columns: The names of its columns.
+        rows: Its rows, fetched page by page as they are taken.
+        bytes: Bytes that BigQuery read for it, where it says so.
+    """
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+    bytes: int | None
+
+
+@contextmanager
+def query(cloud: GoogleCloud, sql: str, max_bytes_billed: int | None = None) -> Iterator[Answer]:
+    """Runs a query.
+
+    Args:
+        cloud: Where BigQuery is.
+        sql: The query, in GoogleSQL; tables without a dataset are looked for in the one that BIGQUERY_DATASET names.
+        max_bytes_billed: BigQuery refuses a query that would be billed for more.
+
+    Raises:
+        TransientError: The service was lost.
+        TaxiError: The query is wrong, is not permitted, or would be billed for more bytes than that.
+    """
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.cloud.bigquery import QueryJobConfig
+
+    with connected(cloud, "The query", str(cloud), intact="every table") as warehouse:
+        config = QueryJobConfig(maximum_bytes_billed=max_bytes_billed)
+        if cloud.dataset:
+            config.default_dataset = f"{warehouse.client.project}.{cloud.dataset}"
+        try:
+            job, found = warehouse.ask(sql, job_config=config)
+        except GoogleAPICallError as error:
+            if any(item.get("reason") == "bytesBilledLimitExceeded" for item in error.errors if isinstance(item, dict)):
+                raise _too_much(max_bytes_billed, str(error)) from error
+            raise
+        rows = (tuple(row.values()) for row in found)
+        yield Answer([field.name for field in found.schema], rows, job.total_bytes_billed or None)
+
+
+def _too_much(limit: int | None, message: str) -> TaxiError:
+    return TaxiError(
+        "The query would be billed for too many bytes.",
+        expected=f"at most {limit} bytes, the limit that BIGQUERY_MAX_BYTES_BILLED sets",
+        found=" ".join(message.split())[:300],
+        intact="the bill: the query did not run",
+        next_step="ask for fewer columns, or for some months only (WHERE source_month = …), or raise the limit",
+    )

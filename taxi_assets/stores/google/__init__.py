@@ -1,0 +1,1 @@
+"""What Cloud Storage and BigQuery share: address, credentials, errors."""

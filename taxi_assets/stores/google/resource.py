@@ -1,0 +1,158 @@
+"""Google Cloud, or what stands in for it: which one the settings name, with which credentials, and its clients.
+
+Both halves, Cloud Storage and BigQuery, are of one kind, as BigQuery loads from the bucket:
+
+- `google` where `GCS_BUCKET` is set: the real services. The project is `GCP_PROJECT`, or else the credentials' own.
+- `emulator` where `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST` are set: these two, without credentials.
+- `embedded` where none of these is set: the local services, started when they are needed.
+
+A key file alone names no store: it is used where a bucket is set. Anything in between is refused with the settings that
+are missing. The libraries of Google are imported when a client is made: they take a second.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.local.bigquery import BIGQUERY, PROJECT
+from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
+from taxi_assets.settings import Settings
+from taxi_assets.stores.google.credentials import anonymous_session, credentials_path, find_credentials
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery, storage
+
+Kind = Literal["embedded", "emulator", "google"]
+
+_ADDRESSES = {
+    "google": ("gcs_bucket",),
+    "emulator": ("storage_emulator_host", "bigquery_emulator_host"),
+}
+
+
+class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Cloud Storage and BigQuery. No secret is part of it: a key is read from its file when a client is made."""
+
+    kind: Kind = Field("embedded", description="`embedded`, `emulator` or `google`.")
+    home: str = Field(description="Folder of the local services.")
+    bucket: str = Field(BUCKET, description="Bucket of the lake.")
+    project: str | None = Field(PROJECT, description="Project; null: the one of the credentials.")
+    location: str | None = Field(None, description="Where datasets are made; null: BigQuery's default.")
+    dataset: str | None = Field(None, description="Overrides the dataset of every pipeline.")
+    key_file: str | None = Field(None, description="Key file; null: application default credentials.")
+    key_setting: str | None = Field(None, description="The setting that named the key file.")
+    storage_url: str | None = Field(None, description="Address of a Cloud Storage emulator.")
+    bigquery_url: str | None = Field(None, description="Address of a BigQuery emulator.")
+
+    @classmethod
+    def from_settings(cls, found: Settings) -> GoogleCloud:
+        """The services that the settings name.
+
+        Raises:
+            TaxiError: They name half of them; says what is missing.
+        """
+        kind = _kind(found)
+        setting, path = credentials_path(found)
+        return cls(
+            kind=kind,
+            home=str(found.taxi_home),
+            bucket=found.gcs_bucket or BUCKET,
+            project=found.gcp_project or (None if kind == "google" else PROJECT),
+            location=found.gcp_location,
+            dataset=found.bigquery_dataset,
+            key_file=str(path) if path and kind == "google" else None,
+            key_setting=setting if path and kind == "google" else None,
+            storage_url=_url(found.storage_emulator_host),
+            bigquery_url=_url(found.bigquery_emulator_host),
+        )
+
+    @property
+    def retry_seconds(self) -> float:
+        """Seconds for which a request is tried again. A local server that is gone does not come back by itself."""
+        return 120.0 if self.kind == "google" else 5.0
+
+    def storage(self) -> storage.Client:
+        """A client of Cloud Storage; starts the embedded one where it is needed.
+
+        Raises:
+            TaxiError: There are no usable credentials, or the embedded server did not start.
+        """
+        from google.cloud import storage
+
+        if self.kind == "embedded":
+            return storage.Client(**self._emulated(CLOUD_STORAGE.ensure(Path(self.home)).url))
+        return storage.Client(**(self._emulated(self.storage_url) if self.kind == "emulator" else self._real()))
+
+    def bigquery(self) -> bigquery.Client:
+        """A client of BigQuery; starts the embedded one where it is needed.
+
+        Raises:
+            TaxiError: There are no usable credentials, or the embedded server did not start.
+        """
+        from google.cloud import bigquery
+
+        if self.kind == "embedded":
+            CLOUD_STORAGE.ensure(Path(self.home))
+            return bigquery.Client(**self._emulated(BIGQUERY.ensure(Path(self.home)).url))
+        found = self._emulated(self.bigquery_url) if self.kind == "emulator" else self._real()
+        return bigquery.Client(**found, location=self.location)
+
+    def _emulated(self, url: str | None) -> dict[str, Any]:
+        session = anonymous_session()
+        return {
+            "project": self.project,
+            "credentials": session.credentials,
+            "_http": session,
+            "client_options": {"api_endpoint": url},
+        }
+
+    def _real(self) -> dict[str, Any]:
+        path = Path(self.key_file) if self.key_file else None
+        credentials, project = find_credentials(path, self.key_setting or "GOOGLE_APPLICATION_CREDENTIALS")
+        if not (self.project or project):
+            raise TaxiError(
+                "No Google Cloud project is named.",
+                expected="GCP_PROJECT, or credentials that belong to a project",
+                found=f"neither; the bucket is {self.bucket}",
+                next_step="set GCP_PROJECT",
+            )
+        return {"project": self.project or project, "credentials": credentials}
+
+    def __str__(self) -> str:
+        where = {"embedded": "embedded", "emulator": f"emulators {self.storage_url}, {self.bigquery_url}"}
+        return where.get(self.kind, f"Google Cloud, project {self.project or 'of the credentials'}")
+
+
+def _kind(found: Settings) -> Kind:
+    given = {kind: [name for name in names if getattr(found, name)] for kind, names in _ADDRESSES.items()}
+    if given["emulator"]:
+        if len(given["emulator"]) < 2:
+            raise _half(
+                given["emulator"], _ADDRESSES["emulator"], "the BigQuery emulator loads from the storage beside it"
+            )
+        return "emulator"
+    if found.gcp_project and not given["google"]:
+        raise _half(["gcp_project"], ("gcp_project", "gcs_bucket"), "BigQuery loads from a bucket")
+    return "google" if given["google"] else "embedded"
+
+
+def _half(given: list[str], wanted: tuple[str, ...], reason: str) -> TaxiError:
+    missing = ", ".join(name.upper() for name in wanted if name not in given)
+    return TaxiError(
+        "Google Cloud is configured by half.",
+        expected=f"{' and '.join(name.upper() for name in wanted)}, or none for the embedded services: {reason}",
+        found=f"{', '.join(name.upper() for name in given)} without {missing}",
+        intact="every store",
+        next_step=f"set {missing}, or unset {', '.join(name.upper() for name in given)}",
+    )
+
+
+def _url(host: str | None) -> str | None:
+    if not host:
+        return None
+    return (host if "://" in host else f"http://{host}").rstrip("/")

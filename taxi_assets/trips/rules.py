@@ -1,0 +1,100 @@
+"""Rules that say which rows are left out, as a pipeline's YAML declares them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from math import isfinite
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.trips.columns import ColumnType, Service
+from taxi_assets.trips.scalars import integer, number
+
+
+class Rule(BaseModel):
+    """A condition on one column; a row that fits it is rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str = Field(description="The column, by its name in the tables.")
+    missing: Literal[True] | None = Field(None, description="Rejects rows that have no value.")
+    equals: float | None = Field(None, description="Rejects rows of this value.")
+    at_most: float | None = Field(None, description="Rejects rows of this value or a smaller one.")
+    reason: str = Field("", description="What rejected rows say; made from the condition where it is left out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_condition(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        conditions = {
+            "missing": "{column} missing",
+            "equals": "{column} = {equals:g}",
+            "at_most": "{column} <= {at_most:g}",
+        }
+        given = [name for name in conditions if data.get(name) is not None]
+        if len(given) != 1:
+            raise ValueError("a rule has exactly one of `missing: true`, `equals: number`, `at_most: number`")
+        if not data.get("reason") and (given == ["missing"] or isinstance(data[given[0]], int | float)):
+            return {**data, "reason": conditions[given[0]].format(**{"column": "", **data})}
+        return data
+
+    # Here and not in the fields' types, which a Dagster component could not resolve.
+    @field_validator("equals", "at_most", mode="before")
+    @classmethod
+    def _finite_number(cls, value: object) -> object:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
+            raise ValueError("a finite number")
+        return value
+
+    def fits(self, trips: pa.RecordBatch) -> pa.BooleanArray:
+        """Whether the rule fits each row: true or false, never null. A missing value has no size."""
+        values = trips[self.column]
+        if self.equals is not None:
+            fits = pc.equal(values, number(self.equals))
+        elif self.at_most is not None:
+            fits = pc.less_equal(values, number(self.at_most))
+        else:
+            return pc.is_null(values)
+        return pc.and_kleene(fits, pc.is_valid(values))
+
+
+def check_rules(rules: Sequence[Rule], service: Service) -> None:
+    """Refuses rules that a service's trips cannot be held against.
+
+    Raises:
+        TaxiError: A rule's column is none of the service's, or compares with a number what is no number.
+    """
+    numbers = [c.name for c in service.columns if c.type in (ColumnType.SMALLINT, ColumnType.DOUBLE)]
+    for rule in rules:
+        fitting = [column.name for column in service.columns] if rule.missing else numbers
+        if rule.column not in fitting:
+            raise TaxiError(
+                f"The rule {rule.reason!r} cannot be held against {service.name} trips.",
+                expected=f"one of the columns {', '.join(fitting)}",
+                found=rule.column,
+                next_step="correct the rule in the pipeline's YAML",
+            )
+
+
+def matching_rules(trips: pa.RecordBatch, rules: Sequence[Rule]) -> pa.Int64Array:
+    """For each row the index of the first rule that fits, null where none does."""
+    first = pa.nulls(trips.num_rows, pa.int64())
+    for index in reversed(range(len(rules))):
+        first = pc.if_else(rules[index].fits(trips), integer(index), first)
+    return first
+
+
+def cleaning_version(service: Service, rules: Sequence[Rule]) -> str:
+    """Changes when a column or a rule does: rows cleaned under another version are cleaned again."""
+    declared = [
+        [(column.name, column.type, column.sources) for column in service.columns],
+        [rule.model_dump() for rule in rules],
+    ]
+    return hashlib.sha256(json.dumps(declared, default=str).encode()).hexdigest()[:12]

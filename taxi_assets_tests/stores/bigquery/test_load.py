@@ -1,0 +1,334 @@
+"""A month from the lake in BigQuery: loaded, replaced, killed, meddled with, and refused with the reason."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.local.bigquery import BIGQUERY
+from taxi_assets.stores.bigquery import load as warehouse
+from taxi_assets.stores.bigquery.load import BigQueryLoadResult, replace_month
+from taxi_assets.stores.bigquery.query import query
+from taxi_assets.stores.bigquery.verify import MonthTotals, count_month, verify_months
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.files import Shape
+from taxi_assets.stores.lake.load import store_month
+from taxi_assets.stores.lake.manifest import LakeLoad
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.columns import YELLOW
+from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
+from taxi_assets_tests.stores.cloud_process import WAREHOUSE_MOMENTS
+from taxi_assets_tests.stores.clouds import green, killed_at, store
+from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
+
+Proxied = tuple[GoogleCloud, Proxy, Proxy]
+OBJECT = "yellow/yellow_2021-01.parquet"
+
+
+def load(cloud: GoogleCloud, month: MonthOfTrips, shape: Shape = "month") -> BigQueryLoadResult:
+    return replace_month(cloud, store(cloud, month, shape).load, "unused", "trips")
+
+
+def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
+    with query(cloud, sql) as answer:
+        return list(answer.rows)
+
+
+def totals(cloud: GoogleCloud, month: MonthOfTrips) -> MonthTotals:
+    found = {each.month: each for each in verify_months(cloud, month.service.name, "unused", "trips")}[month.month]
+    assert (found.rows, found.cents) == count_month(cloud, month.service.name, "unused", "trips", month.month)
+    return found
+
+
+def tables(cloud: GoogleCloud) -> list[str]:
+    return sorted(table.table_id for table in cloud.bigquery().list_tables(str(cloud.dataset)))
+
+
+def test_a_month_is_loaded_described_and_logged(cloud: GoogleCloud, tmp_path: Path) -> None:
+    done = load(cloud, cleaned(tmp_path, "unused", kept=3, rejected=2))
+    assert (done.rows, done.cents, done.place) == (3, 3540, f"{cloud.dataset}.trips")
+    table = cloud.bigquery().get_table(f"{cloud.dataset}.trips")
+    assert [(field.name, field.description) for field in table.schema] == [(c.name, c.comment) for c in YELLOW.columns]
+    assert table.time_partitioning.type_ == "MONTH"
+    assert table.time_partitioning.field == "source_month"
+    assert table.clustering_fields == ["tpep_pickup_datetime"]
+    assert table.labels == {"managed_by": "taxi_assets", "service": "yellow"}
+    sql = "SELECT CAST(tpep_pickup_datetime AS STRING), source_month, airport_fee FROM trips LIMIT 1"
+    assert rows(cloud, sql) == [("2021-01-01 00:30:10", JANUARY, None)]
+    logged = rows(
+        cloud, "SELECT store, rows_read, rows_kept, cents, sha256, run_id, load_job FROM taxi_assets_load_log"
+    )
+    assert logged == [("bigquery", 5, 3, 3540, "ab12", "run-1", done.load_job)]
+    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+
+
+def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_path: Path) -> None:
+    first = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, first)
+    load(cloud, first)
+    load(cloud, cleaned(tmp_path, "unused", kept=4, month=FEBRUARY))
+    load(cloud, cleaned(tmp_path, "unused", kept=5, amount="1.5"))
+    assert verify_months(cloud, "yellow", "unused", "trips") == [
+        MonthTotals(JANUARY, 5, 750, 5, 750),
+        MonthTotals(FEBRUARY, 4, 4720, 4, 4720),
+    ]
+
+
+def test_a_table_that_others_changed_does_not_agree_with_its_log(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    assert verify_months(cloud, "yellow", "unused", "trips") == []
+    load(cloud, month)
+    assert totals(cloud, month).agrees
+    cloud.bigquery().query(f"UPDATE {cloud.dataset}.trips SET total_amount = 0 WHERE TRUE").result()
+    assert not totals(cloud, month).agrees
+
+
+def test_two_months_loaded_at_the_same_time_both_stand_there(
+    cloud: GoogleCloud, shared_data: Path, tmp_path: Path
+) -> None:
+    months = [green(shared_data, tmp_path, name) for name in ("2020-04", "2020-05")]
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda month: load(cloud, month, "date"), months))
+    assert [one.rows for one in done] == [22_812, 29_127]
+    assert [totals(cloud, month).agrees for month in months] == [True, True]
+    wrong = "SELECT COUNT(*) FROM trips WHERE lpep_pickup_date IS DISTINCT FROM DATE(lpep_pickup_datetime)"
+    assert rows(cloud, wrong) == [(0,)]
+
+
+@pytest.mark.parametrize("moment", WAREHOUSE_MOMENTS)
+def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
+    cloud: GoogleCloud, tmp_path: Path, moment: str
+) -> None:
+    load(cloud, cleaned(tmp_path, "unused", kept=3))
+    new = cleaned(tmp_path, "unused", kept=5)
+    lake = store(cloud, new).load
+    killed_at(moment, cloud, new, "month")
+    assert totals(cloud, new).rows == 3
+    assert (len(tables(cloud)) == 3) == (moment != "_load")
+    replace_month(cloud, lake, "unused", "trips")
+    assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
+    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+
+
+def overwrite(cloud: GoogleCloud, content: bytes) -> Any:
+    blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
+    blob.upload_from_string(content)
+    return blob
+
+
+def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    lake = store(cloud, month).load
+    overwrite(cloud, cleaned(tmp_path, "unused", kept=7).kept.path.read_bytes())
+    with pytest.raises(TaxiError, match="Another program changed") as error:
+        replace_month(cloud, lake, "unused", "trips")
+    assert f"gs://{cloud.bucket}/{OBJECT}" in error.value.details["Found"]
+    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+
+
+def test_an_object_that_others_overwrite_during_the_load_is_named(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    original = warehouse._load
+
+    def then_overwritten(*given: Any) -> Any:
+        done = original(*given)
+        overwrite(cloud, b"something else")
+        return done
+
+    monkeypatch.setattr(warehouse, "_load", then_overwritten)
+    with pytest.raises(TaxiError, match="Another program changed"):
+        load(cloud, cleaned(tmp_path, "unused", kept=5))
+    assert totals(cloud, month).rows == 3
+    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+
+
+def in_new_version(lake: LakeLoad, blob: Any) -> LakeLoad:
+    """What the log would say if that very object had been stored."""
+    return replace(lake, objects=(replace(lake.objects[0], generation=int(blob.generation), crc32c=blob.crc32c),))
+
+
+def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    lake = in_new_version(store(cloud, month).load, overwrite(cloud, b"no Parquet file"))
+    with pytest.raises(TaxiError, match=r"The load job taxi_load_yellow_2021-01_[0-9a-f]+ of yellow") as error:
+        replace_month(cloud, lake, "unused", "trips")
+    assert error.value.details["Found"].startswith("invalid: ")
+    assert error.value.details["Where"] == f"gs://{cloud.bucket}/{OBJECT}"
+    assert not error.value.transient
+    assert totals(cloud, month).rows == 3
+
+
+def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    other = cleaned(tmp_path, "unused", kept=3, amount="11.81").kept.path.read_bytes()
+    lake = in_new_version(store(cloud, month).load, overwrite(cloud, other))
+    with pytest.raises(TaxiError, match="read other rows") as error:
+        replace_month(cloud, lake, "unused", "trips")
+    assert (error.value.details["Expected"], error.value.details["Found"]) == (
+        "3 rows, 3540 cents",
+        "3 rows, 3543 cents",
+    )
+    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+
+
+def test_the_transaction_takes_back_what_does_not_add_up(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    monkeypatch.setattr(warehouse, "_verify_staging", lambda *given: None)
+    lake = store(cloud, cleaned(tmp_path, "unused", kept=5)).load
+    with pytest.raises(TaxiError) as error:
+        replace_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), "unused", "trips")
+    assert "6 rows, 5900 cents were cleaned" in error.value.details["Found"]
+    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+
+
+def test_a_conflict_with_another_transaction_is_tried_again(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, _, bigquery = proxied
+    message = "Transaction is aborted due to concurrent update against table p:d.trips"
+
+    def aborted(request: Request, forward: Forward) -> Answer:
+        found = {"reason": "invalidQuery", "message": message}
+        reference = {"projectId": cloud.project, "jobId": "aborted", "location": "US"}
+        job = answer(
+            200,
+            kind="bigquery#job",
+            id="aborted",
+            jobReference=reference,
+            configuration={"query": {}},
+            status={"state": "DONE", "errorResult": found, "errors": [found]},
+        )
+        return job(request, forward)
+
+    bigquery.on("POST", "BEGIN TRANSACTION", aborted, aborted)
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    assert len(bigquery.seen("POST", "BEGIN TRANSACTION")) == 3
+    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+
+
+def test_a_job_that_was_submitted_already_is_found_again(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, _, bigquery = proxied
+
+    def submitted_before(request: Request, forward: Forward) -> Answer:
+        forward(request)
+        return answer(409, "duplicate", "Already Exists: Job")(request, forward)
+
+    bigquery.on("POST", '"load"', submitted_before)
+    bigquery.on("POST", "BEGIN TRANSACTION", submitted_before)
+    month = cleaned(tmp_path, "unused", kept=3)
+    assert load(cloud, month).rows == 3
+    assert len(bigquery.seen("POST", "BEGIN TRANSACTION")) == 1
+    assert rows(cloud, "SELECT COUNT(*) FROM taxi_assets_load_log") == [(1,)]
+
+
+def test_what_passes_is_tried_again_and_what_stays_is_worth_another_try(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, _, bigquery = proxied
+    bigquery.on("POST", "/jobs", answer(503, "backendError"))
+    month = cleaned(tmp_path, "unused", kept=3)
+    assert load(cloud, month).rows == 3
+    bigquery.on("POST", '"load"', answer(503, "backendError"), always=True)
+    with pytest.raises(TransientError, match="cannot do it now"):
+        load(cloud, cleaned(tmp_path, "unused", kept=5))
+    assert totals(cloud, month).rows == 3
+
+
+def test_an_account_without_permission_is_told_its_roles(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, _, bigquery = proxied
+    bigquery.on("POST", "/datasets", answer(403, "accessDenied", "Access Denied: no bigquery.datasets.create"))
+    with pytest.raises(TaxiError, match="not permitted") as error:
+        load(cloud, cleaned(tmp_path, "unused"))
+    assert not error.value.transient
+    assert "BigQuery Data Editor" in error.value.details["Expected"]
+
+
+def test_a_table_of_somebody_else_is_left_alone(cloud: GoogleCloud, tmp_path: Path) -> None:
+    client = cloud.bigquery()
+    client.query(f"CREATE SCHEMA {cloud.dataset}; CREATE TABLE {cloud.dataset}.trips (vendor_id STRING)").result()
+    with pytest.raises(TaxiError, match="not one of this platform's") as error:
+        load(cloud, cleaned(tmp_path, "unused"))
+    assert "vendor_id INT64" in error.value.details["Expected"]
+    assert "vendor_id STRING" in error.value.details["Found"]
+
+
+def test_a_new_column_of_the_registry_is_added(
+    cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from taxi_assets.stores.bigquery import schema as warehouse_tables
+
+    original = warehouse_tables._described
+
+    def older(target: warehouse_tables.Target) -> Any:
+        table = original(target)
+        table.schema = [field for field in table.schema if field.name != "cbd_congestion_fee"]
+        return table
+
+    monkeypatch.setattr(warehouse_tables, "_described", older)
+    month = cleaned(tmp_path, "unused", kept=3)
+    load(cloud, month)
+    fields = {field.name: field for field in cloud.bigquery().get_table(f"{cloud.dataset}.trips").schema}
+    assert fields["cbd_congestion_fee"].description == YELLOW.column("cbd_congestion_fee").comment
+    assert rows(cloud, "SELECT COUNT(*) FROM trips WHERE cbd_congestion_fee IS NULL") == [(3,)]
+    load(cloud, month)
+    assert totals(cloud, month).agrees
+
+
+def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
+    services: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = GoogleCloud(home=services.home, dataset="dies")
+    load(cloud, cleaned(tmp_path, "unused", kept=3))
+    new = cleaned(tmp_path, "unused", kept=5)
+    with tempfile.TemporaryDirectory() as folder:
+        lake = store_month(cloud, new, "month", Path(folder)).load
+    original = warehouse._verify_staging
+
+    def dies(*given: Any) -> None:
+        process = psutil.Process(BIGQUERY.ensure(Path(cloud.home)).pid)
+        process.kill()
+        process.wait(10)
+        original(*given)
+
+    monkeypatch.setattr(warehouse, "_verify_staging", dies)
+    with pytest.raises(TransientError, match="does not answer"):
+        replace_month(cloud, lake, "unused", "trips")
+    monkeypatch.undo()
+    assert totals(cloud, new).rows == 3
+    replace_month(cloud, lake, "unused", "trips")
+    assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
+
+
+def test_a_query_is_limited_in_what_it_may_cost(proxied: Proxied) -> None:
+    cloud, _, bigquery = proxied
+    plain = GoogleCloud(**{**cloud.model_dump(), "dataset": None})
+    with query(plain, "SELECT 1 AS a, 'x' AS b", max_bytes_billed=10_000_000) as found:
+        assert (found.columns, list(found.rows), found.bytes) == (["a", "b"], [(1, "x")], None)
+    assert bigquery.seen("POST", '"maximumBytesBilled": "10000000"')
+    refusal = "Query exceeded limit for bytes billed: 10000000. 20971520 or higher required."
+    bigquery.on("POST", "/jobs", answer(400, "bytesBilledLimitExceeded", refusal))
+    with (
+        pytest.raises(TaxiError, match="too many bytes") as error,
+        query(plain, "SELECT 2", max_bytes_billed=10_000_000),
+    ):
+        pass
+    assert "20971520" in error.value.details["Found"]
+
+
+def test_a_wrong_query_says_what_is_wrong(cloud: GoogleCloud) -> None:
+    with pytest.raises(TaxiError, match="The query failed") as error, query(cloud, "SELECT nothing FROM nowhere.t"):
+        pass
+    assert "nowhere" in error.value.details["Found"]

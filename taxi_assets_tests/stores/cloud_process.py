@@ -1,0 +1,47 @@
+"""Loads a month into lake and warehouse in a process of its own, which stays at a moment: to be killed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from taxi_assets.stores.bigquery import load as warehouse
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake import load as lake
+from taxi_assets.stores.lake.manifest import lake_load
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.columns import SERVICES
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.table import TripTable
+
+LAKE_MOMENTS = ("uploading", "remove")
+WAREHOUSE_MOMENTS = ("_load", "_verify_staging", "run_transaction")
+
+
+def stay(*_: Any, **__: Any) -> None:
+    print("here", flush=True)
+    time.sleep(600)
+
+
+def main() -> None:
+    home, bucket, dataset, service, name, shape, folder, moment = sys.argv[1:]
+    cloud = GoogleCloud(home=home, bucket=bucket, dataset=dataset)
+    kept, rejected = (TripTable(Path(folder) / file) for file in ("kept.parquet", "rejected.parquet"))
+    month = MonthOfTrips(SERVICES[service], parse_month(name), kept, rejected, "unused", "trips")
+    work = Path(folder) / "work"
+    work.mkdir(exist_ok=True)
+    if moment in LAKE_MOMENTS:
+        if moment == "remove":
+            lake.remove = stay
+        lake.store_month(cloud, month, shape, work, progress=stay if moment == "uploading" else None)  # type: ignore[arg-type]
+        return
+    setattr(warehouse, moment, stay)
+    load = lake_load(cloud, service, month.month)
+    assert load
+    warehouse.replace_month(cloud, load, dataset, "trips")
+
+
+if __name__ == "__main__":
+    main()

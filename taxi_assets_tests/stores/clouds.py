@@ -1,0 +1,76 @@
+"""Loading months into lake and warehouse, and looking at what stands there, for the tests of both."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.files import Shape
+from taxi_assets.stores.lake.load import LakeLoadResult, store_month
+from taxi_assets.stores.lake.manifest import LakeLoad, lake_load
+from taxi_assets.stores.lake.verify import LakeContents, read_back
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.clean import clean_file
+from taxi_assets.trips.columns import GREEN
+from taxi_assets_tests.trips.made import RULES
+
+
+def store(cloud: GoogleCloud, month: MonthOfTrips, shape: Shape = "month") -> LakeLoadResult:
+    with tempfile.TemporaryDirectory() as folder:
+        return store_month(cloud, month, shape, Path(folder))
+
+
+def logged(cloud: GoogleCloud, month: MonthOfTrips) -> LakeLoad:
+    found = lake_load(cloud, month.service.name, month.month)
+    assert found
+    return found
+
+
+def reading(cloud: GoogleCloud, month: MonthOfTrips) -> LakeContents:
+    with tempfile.TemporaryDirectory() as folder:
+        return read_back(cloud, logged(cloud, month), Path(folder))
+
+
+def names(cloud: GoogleCloud, prefix: str) -> list[str]:
+    """The objects below a prefix, as the bucket lists them."""
+    return [blob.name for blob in cloud.storage().list_blobs(cloud.bucket, prefix=prefix)]
+
+
+def green(data: Path, folder: Path, name: str) -> MonthOfTrips:
+    """A real month of green trips, cleaned."""
+    folder = folder / f"green-{name}"
+    folder.mkdir()
+    path = data / "green" / f"green_tripdata_{name}.csv.gz"
+    month = date.fromisoformat(f"{name}-01")
+    cleaning = clean_file(
+        path,
+        name=path.name,
+        service=GREEN,
+        month=month,
+        rules=RULES["green"],
+        folder=folder,
+        note={"source": {"url": path.as_uri()}},
+    )
+    return MonthOfTrips(GREEN, month, cleaning.kept, cleaning.rejected, "mage", "trips")
+
+
+def killed_at(moment: str, cloud: GoogleCloud, month: MonthOfTrips, shape: Shape) -> None:
+    """Loads the month in another process and kills it at that moment, with -9."""
+    folder = month.kept.path.parent
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    target = [cloud.home, cloud.bucket, str(cloud.dataset), month.service.name, f"{month.month:%Y-%m}", shape]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "taxi_assets_tests.stores.cloud_process", *target, str(folder), moment],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    with process.stdout:
+        assert process.stdout.readline().strip() == "here"
+        process.kill()
+        process.wait(10)

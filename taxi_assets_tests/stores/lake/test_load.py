@@ -1,0 +1,236 @@
+"""A month in the lake, in real objects of an emulator: what stands there, replaced, killed and meddled with."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.load import verify_objects
+from taxi_assets.stores.lake.manifest import lake_load, lake_loads, list_bucket
+from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.trips.columns import YELLOW
+from taxi_assets_tests.proxy import Proxy, answer, lost
+from taxi_assets_tests.stores.cloud_process import LAKE_MOMENTS
+from taxi_assets_tests.stores.clouds import green, killed_at, logged, names, reading, store
+from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
+
+Proxied = tuple[GoogleCloud, Proxy, Proxy]
+OBJECT = "yellow/yellow_2021-01.parquet"
+
+
+def parquet(cloud: GoogleCloud, name: str) -> pq.ParquetFile:
+    return pq.ParquetFile(io.BytesIO(cloud.storage().bucket(cloud.bucket).blob(name).download_as_bytes()))
+
+
+def test_a_month_is_one_object_with_its_rejected_rows_beside_it(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused", kept=3, rejected=2)
+    done = store(cloud, month)
+    assert names(cloud, "") == ["_loads/yellow/2021-01.json", "rejected/yellow/2021-01.parquet", OBJECT]
+    kept = parquet(cloud, OBJECT)
+    assert kept.schema_arrow.remove_metadata().equals(YELLOW.schema, check_metadata=True)
+    assert kept.metadata.row_group(0).column(0).compression == "ZSTD"
+    rejected = parquet(cloud, "rejected/yellow/2021-01.parquet").read(["reason", "source_row"])
+    assert rejected.to_pylist() == [{"reason": "passenger_count = 0", "source_row": row} for row in (4, 5)]
+    assert done.load == logged(cloud, month)
+    assert done.load.uris == [f"gs://{cloud.bucket}/{OBJECT}"]
+    entry = done.load.entry
+    assert (entry.store, entry.rows_read, entry.rows_kept, entry.cents, entry.sha256) == ("lake", 5, 3, 3540, "ab12")
+    assert (entry.run_id, entry.started_by) == ("run-1", "a test")
+
+
+def test_the_same_month_again_changes_no_object(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused")
+    first, again = store(cloud, month), store(cloud, month)
+    assert (first.sent, again.sent, again.removed) == (2, 0, 0)
+    assert again.load.objects == first.load.objects
+    assert [load["run_id"] for load in again.load.earlier] == ["run-1"]
+
+
+def test_a_new_month_replaces_the_old_one_and_no_other(cloud: GoogleCloud, tmp_path: Path) -> None:
+    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    store(cloud, cleaned(tmp_path, "unused", kept=4, month=FEBRUARY))
+    new = cleaned(tmp_path, "unused", kept=5, amount="1.5")
+    store(cloud, new)
+    found = reading(cloud, new)
+    assert (found.rows, found.cents, found.strays, found.missing, found.wrong_schemas) == (5, 750, [], [], {})
+    assert names(cloud, "yellow/") == [OBJECT, "yellow/yellow_2021-02.parquet"]
+    assert [load.entry.rows_kept for load in lake_loads(cloud, "yellow")] == [5, 4]
+
+
+def test_real_trips_stand_in_the_folder_of_their_day(cloud: GoogleCloud, shared_data: Path, tmp_path: Path) -> None:
+    months = [green(shared_data, tmp_path, name) for name in ("2020-04", "2020-05")]
+    for month in months:
+        store(cloud, month, "date")
+    assert [reading(cloud, month).rows for month in months] == [22_812, 29_127]
+    assert reading(cloud, months[0]).wrong_schemas == {}
+    folder = objects_folder(Path(cloud.home)) / cloud.bucket / "green"
+    lake = ds.dataset(folder, partitioning="hive").to_table(["lpep_pickup_date", "lpep_pickup_datetime"])
+    days = pc.cast(lake["lpep_pickup_datetime"], "date32")
+    assert pc.all(pc.equal(days.cast("string"), lake["lpep_pickup_date"].cast("string"))).as_py()
+    for month in months:
+        counts = {str(item["values"]): item["counts"] for item in _days(month)}
+        assert {_day(name): rows for name, rows in reading(cloud, month).rows_by_object.items()} == counts
+    assert all(f"green_{m:%Y-%m}-" in found.name for m, load in ((x.month, logged(cloud, x)) for x in months)
+               for found in load.objects)  # fmt: skip
+
+
+def _days(month: MonthOfTrips) -> list[dict[str, object]]:
+    column = pq.read_table(month.kept.path, columns=["lpep_pickup_date"])["lpep_pickup_date"]
+    return [dict(item) for item in pc.value_counts(column).to_pylist()]
+
+
+def _day(name: str) -> str:
+    found = re.search("lpep_pickup_date=([^/]+)/", name)
+    assert found
+    return found[1]
+
+
+def test_a_day_that_has_not_changed_is_not_sent_again(cloud: GoogleCloud, shared_data: Path, tmp_path: Path) -> None:
+    month = green(shared_data, tmp_path, "2020-04")
+    first = store(cloud, month, "date")
+    assert (first.sent, store(cloud, month, "date").sent) == (len(first.load.objects) + 1, 0)
+
+
+def test_another_shape_takes_the_place_of_the_first(cloud: GoogleCloud, shared_data: Path, tmp_path: Path) -> None:
+    month = green(shared_data, tmp_path, "2020-04")
+    days = store(cloud, month, "date").load.objects
+    assert store(cloud, month, "month").removed == len(days)
+    assert names(cloud, "green/") == ["green/green_2020-04.parquet"]
+
+
+def test_yellow_trips_cannot_be_parted_by_day(cloud: GoogleCloud, tmp_path: Path) -> None:
+    with pytest.raises(TaxiError, match="cannot be parted by day"):
+        store(cloud, cleaned(tmp_path, "unused"), "date")
+
+
+@pytest.mark.parametrize("moment", LAKE_MOMENTS)
+def test_a_killed_load_leaves_a_whole_month_and_the_next_one_sweeps(
+    cloud: GoogleCloud, shared_data: Path, tmp_path: Path, moment: str
+) -> None:
+    old = replace(green(shared_data, tmp_path, "2020-05"), month=green(shared_data, tmp_path, "2020-04").month)
+    store(cloud, old, "date")
+    new = MonthOfTrips(**{**vars(old), **_tables(tmp_path / "green-2020-04")})
+    killed_at(moment, cloud, new, "date")
+    assert reading(cloud, new).rows == (29_127 if moment == "uploading" else 22_812)
+    assert reading(cloud, new).strays
+    store(cloud, new, "date")
+    found = reading(cloud, new)
+    assert (found.rows, found.strays, found.missing) == (22_812, [], [])
+    assert names(cloud, "green/") == [found.name for found in logged(cloud, new).objects]
+
+
+def _tables(folder: Path) -> dict[str, object]:
+    from taxi_assets.trips.table import TripTable
+
+    return {name: TripTable(folder / f"{name}.parquet") for name in ("kept", "rejected")}
+
+
+def test_what_others_put_beside_a_month_is_named_and_swept(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused")
+    store(cloud, month)
+    cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-copy.parquet").upload_from_string(b"x")
+    assert reading(cloud, month).strays == ["yellow/yellow_2021-01-copy.parquet"]
+    assert store(cloud, month).removed == 1
+
+
+def test_an_object_that_others_changed_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, "unused")
+    load = store(cloud, month).load
+    verify_objects(cloud, load)
+    blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
+    blob.upload_from_string(b"something else")
+    with pytest.raises(TaxiError, match="Another program changed") as error:
+        verify_objects(cloud, load)
+    assert f"gs://{cloud.bucket}/{OBJECT} is another version" in error.value.details["Found"]
+    assert list(reading(cloud, month).wrong_schemas) == [OBJECT]
+    blob.delete()
+    with pytest.raises(TaxiError, match="Another program changed") as error:
+        verify_objects(cloud, load)
+    assert f"{OBJECT} is gone" in error.value.details["Found"]
+    assert reading(cloud, month).missing == [OBJECT]
+
+
+def test_a_bucket_that_is_not_there_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
+    nowhere = GoogleCloud(home=cloud.home, bucket="nowhere")
+    with pytest.raises(TaxiError) as error:
+        store(nowhere, cleaned(tmp_path, "unused"))
+    assert "gs://nowhere" in str(error.value)
+    assert not error.value.transient
+    with pytest.raises(TaxiError, match="no bucket nowhere"):
+        lake_load(nowhere, "yellow", JANUARY)
+    with pytest.raises(TaxiError, match="no bucket nowhere"):
+        list_bucket(nowhere)
+    list_bucket(cloud)
+
+
+def test_a_bucket_without_permission_says_which_role_is_missing(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    storage.on("POST", "/upload/", answer(403, "forbidden", "loader@p does not have storage.objects.create access"),
+               always=True)  # fmt: skip
+    with pytest.raises(TaxiError, match="not permitted") as error:
+        store(cloud, cleaned(tmp_path, "unused", kept=5))
+    assert not error.value.transient
+    assert "Storage Object User" in error.value.details["Expected"]
+    assert "storage.objects.create" in error.value.details["Found"]
+    assert reading(cloud, cleaned(tmp_path / "again", "unused")).rows == 3
+
+
+def test_what_passes_is_tried_again(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    storage.on("POST", "/upload/.*", answer(503), answer(429))
+    assert store(cloud, cleaned(tmp_path, "unused")).load.entry.rows_kept == 3
+
+
+def test_each_change_names_the_generation_that_it_replaces(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-x.parquet").upload_from_string(b"x")
+    storage.requests.clear()
+    store(cloud, cleaned(tmp_path, "unused", kept=4))
+    changes = [*storage.seen("POST", "/upload/"), *storage.seen("DELETE", "/o/")]
+    assert len(changes) == 4
+    assert all(re.search(r"ifGenerationMatch=\d", request.path) for request in changes)
+
+
+def test_an_answer_that_was_lost_is_no_error(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    upload = f'/upload/.*"name": "{OBJECT}".*PAR1'
+    storage.on("POST", upload, lost, answer(412, "conditionNotMet"))
+    assert store(cloud, cleaned(tmp_path, "unused")).load.entry.rows_kept == 3
+    assert len(storage.seen("POST", upload)) == 2
+
+
+def test_a_load_that_meets_another_one_is_worth_another_try(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    storage.on("POST", "/upload/.*_loads/yellow", answer(412, "conditionNotMet", "a pre-condition did not hold"))
+    with pytest.raises(TransientError, match="met another change"):
+        store(cloud, cleaned(tmp_path, "unused", kept=4))
+
+
+def test_a_service_that_dies_is_started_again_by_the_next_try(services: GoogleCloud, tmp_path: Path) -> None:
+    import psutil
+
+    month = cleaned(tmp_path, "unused", kept=3)
+    store(services, month)
+    server = CLOUD_STORAGE.ensure(Path(services.home))
+    process = psutil.Process(server.pid)
+    process.kill()
+    process.wait(10)
+    dead = GoogleCloud(
+        kind="emulator", home=services.home, storage_url=server.url, bigquery_url=server.url, bucket=services.bucket
+    )
+    with pytest.raises(TransientError, match="does not answer"):
+        store(dead, month)
+    assert store(services, month).sent == 0

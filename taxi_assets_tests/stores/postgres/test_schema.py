@@ -1,0 +1,114 @@
+"""Tables made from the registry, and what each role may do with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.stores.postgres.connection import LOADER, OWNER, READER, PostgresAddress, connect, connect_as
+from taxi_assets.stores.postgres.load import load_month
+from taxi_assets.stores.postgres.schema import tables
+from taxi_assets.trips.columns import YELLOW
+from taxi_assets_tests.stores.months import FEBRUARY, cleaned
+
+TABLE = "yellow_cab_data"
+
+
+def execute(address: PostgresAddress, role: str, statement: str, *names: str) -> psycopg.Cursor[tuple[object, ...]]:
+    with connect_as(role, address) as connection:
+        return connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+
+
+def test_columns_types_and_comments_are_the_registrys(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    load_month(postgres, cleaned(tmp_path, schema))
+    query = """
+        SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) FROM pg_attribute
+        WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum
+    """
+    with connect(postgres) as connection:
+        for name, columns in ((TABLE, YELLOW.columns), (f"{TABLE}_rejected", YELLOW.rejected_columns)):
+            wanted = [(column.name, column.type.postgres, column.comment) for column in columns]
+            assert connection.execute(query, [f'"{schema}".{name}']).fetchall() == wanted
+        found = connection.execute(
+            "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = %s AND tablename = %s",
+            [schema, f"{TABLE}_2021_01"],
+        ).fetchall()
+    assert len(found) == 1
+    assert "brin (tpep_pickup_datetime)" in str(found[0])
+
+
+def test_a_column_that_the_registry_gained_is_added(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    load_month(postgres, cleaned(tmp_path, schema))
+    execute(postgres, OWNER, "ALTER TABLE {}.{} DROP COLUMN airport_fee", schema, TABLE)
+    load_month(postgres, cleaned(tmp_path, schema, month=FEBRUARY))
+    load_month(postgres, cleaned(tmp_path, schema, kept=4))
+    with connect_as(READER, postgres) as connection:
+        query = sql.SQL("SELECT count(*), count(airport_fee) FROM {}").format(sql.Identifier(schema, TABLE))
+        assert connection.execute(query).fetchone() == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [("(a int)", "not partitioned"), ("(vendor_id text, source_month date) PARTITION BY LIST (source_month)", "text")],
+)
+def test_a_table_of_somebody_else_is_refused_and_kept(
+    postgres: PostgresAddress, schema: str, tmp_path: Path, columns: str, found: str
+) -> None:
+    execute(postgres, OWNER, "CREATE SCHEMA {}", schema)
+    execute(postgres, OWNER, f"CREATE TABLE {{}}.{{}} {columns}", schema, TABLE)
+    with pytest.raises(TaxiError, match="was not made by this platform") as raised:
+        load_month(postgres, cleaned(tmp_path, schema))
+    assert found in str(raised.value)
+    assert f"{schema}.{TABLE}" in str(raised.value)
+
+
+def test_a_partition_that_somebody_detached_is_refused(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    month = cleaned(tmp_path, schema)
+    load_month(postgres, month)
+    execute(postgres, OWNER, "ALTER TABLE {0}.{1} DETACH PARTITION {0}.{2}", schema, TABLE, f"{TABLE}_2021_01")
+    with pytest.raises(TaxiError, match="was not made by this platform") as raised:
+        load_month(postgres, month)
+    assert f"a partition of {schema}.{TABLE}" in str(raised.value)
+
+
+def test_a_name_too_long_for_its_partitions_is_refused() -> None:
+    with pytest.raises(TaxiError, match="too long"):
+        tables(YELLOW, "schema", "t" * 47)
+
+
+LOG = "taxi_assets.load_log"
+
+
+@pytest.mark.parametrize("role", [OWNER, LOADER, "taxi"])
+@pytest.mark.parametrize("statement", [f"UPDATE {LOG} SET cents = 0", f"DELETE FROM {LOG}", f"TRUNCATE {LOG}"])
+def test_nobody_changes_the_log(
+    postgres: PostgresAddress, schema: str, tmp_path: Path, role: str, statement: str
+) -> None:
+    load_month(postgres, cleaned(tmp_path, schema))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(postgres, role, statement)
+    assert execute(postgres, READER, f"SELECT FROM {LOG} LIMIT 1").rowcount == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        (READER, "DELETE FROM {}.{}"),
+        (READER, "INSERT INTO {}.{} (source_month) VALUES ('2021-01-01')"),
+        (READER, "CREATE TABLE {}.mine (a int)"),
+        (LOADER, "DROP TABLE {}.{}"),
+        (LOADER, "UPDATE {}.{} SET vendor_id = 1"),
+        (LOADER, "CREATE TABLE {}.mine (a int)"),
+    ],
+)
+def test_a_role_does_no_more_than_its_work(
+    postgres: PostgresAddress, schema: str, tmp_path: Path, role: str, statement: str
+) -> None:
+    load_month(postgres, cleaned(tmp_path, schema))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(postgres, role, statement, schema, TABLE)
+    assert execute(postgres, READER, "SELECT FROM {}.{}", schema, TABLE).rowcount == 3
