@@ -1,0 +1,108 @@
+"""The tables of PostgreSQL and BigQuery: where one is, and what it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.trips.columns import SOURCE_MONTH, Column
+
+if TYPE_CHECKING:
+    from psycopg import sql
+
+_BIGQUERY_NAME = re.compile(r"[A-Za-z0-9_:.-]+")
+
+
+class TableRef(BaseModel):
+    """The place of a table. A pipeline's YAML names it: `{schema: mage, table: green_taxi}`, `{dataset: …, table: …}`.
+
+    Attributes:
+        namespace: Schema in PostgreSQL, dataset in BigQuery.
+        name: Name of the table.
+        database: Project in BigQuery; None: the connection's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    namespace: str = Field(
+        validation_alias=AliasChoices("schema", "dataset"), description="Schema in PostgreSQL, dataset in BigQuery"
+    )
+    name: str = Field(validation_alias=AliasChoices("table"), description="Name of the table")
+    database: str | None = Field(None, validation_alias=AliasChoices("project"), description="Project in BigQuery")
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.database, self.namespace, self.name) if part)
+
+    def with_suffix(self, suffix: str) -> TableRef:
+        """The table beside this one whose name ends with the suffix."""
+        return self.model_copy(update={"name": f"{self.name}{suffix}"})
+
+    def moved(self, *, namespace: str | None = None, database: str | None = None) -> TableRef:
+        """The table of this name in another schema, dataset or project; None keeps this one's."""
+        return self.model_copy(update={"namespace": namespace or self.namespace, "database": database or self.database})
+
+    @property
+    def postgres(self) -> sql.Identifier:
+        """The quoted name in PostgreSQL."""
+        from psycopg import sql
+
+        return sql.Identifier(self.namespace, self.name)
+
+    @property
+    def bigquery(self) -> str:
+        """The quoted name in BigQuery.
+
+        Raises:
+            TaxiError: A part holds a character that no name in BigQuery has.
+        """
+        return quoted(*(part for part in (self.database, self.namespace, self.name) if part))
+
+
+def quoted(*parts: str) -> str:
+    """A name of a project, dataset, table or column, quoted for BigQuery's SQL.
+
+    Raises:
+        TaxiError: A part holds a character that no name in BigQuery has.
+    """
+    for part in parts:
+        if not _BIGQUERY_NAME.fullmatch(part):
+            raise TaxiError(
+                f"{part!r} is no name for BigQuery.",
+                expected="letters, digits, _ and -",
+                next_step="correct the pipeline's YAML, BIGQUERY_DATASET or GCP_PROJECT",
+            )
+    return f"`{'.'.join(parts)}`"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and what it holds.
+
+    Attributes:
+        ref: Its place.
+        columns: Its columns, from the registry; one with `source_month` is partitioned by it.
+        description: What it is, for its readers.
+        pickup: The column with the time of pickup, by which trips are clustered or indexed; None: it has none.
+    """
+
+    ref: TableRef
+    columns: tuple[Column, ...]
+    description: str
+    pickup: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.ref)
+
+    @property
+    def monthly(self) -> bool:
+        """Whether it is replaced month by month."""
+        return SOURCE_MONTH in self.columns
+
+
+def from_metadata(metadata: Any) -> TableRef:
+    """The place that the metadata of an asset's definition names, under dagster-gcp's keys `schema` and `table`."""
+    return TableRef(namespace=metadata["schema"], name=metadata["table"])
