@@ -1,7 +1,5 @@
 """The assets of a file: sorted into one of two branches, and loaded where it is a table."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

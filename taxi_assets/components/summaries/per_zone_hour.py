@@ -1,7 +1,5 @@
 """Trips per zone and hour, with Arrow compute: for counts of any size, the memory does not grow with the month."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
