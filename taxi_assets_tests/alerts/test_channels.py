@@ -49,7 +49,7 @@ green/raw_taxi failed for 2020-04
 
 Where:    green/raw_taxi, 2020-04, job green_taxi_etl
 Since:    2020-09-13 12:26:40 UTC
-Reason:      The file of 2020-04 is no gzip file.
+Why:      The file of 2020-04 is no gzip file.
 Expected: a gzip file
 Found:    <html> & more
 At:       http://source/green.csv.gz
@@ -72,7 +72,7 @@ def test_slack_gets_its_own_format() -> None:
         [
             "*Where:* green/raw_taxi, 2020-04, job green_taxi_etl",
             "*Since:* 2020-09-13 12:26:40 UTC",
-            "*Reason:* The file of 2020-04 is no gzip file.",
+            "*Why:* The file of 2020-04 is no gzip file.",
             "*Expected:* a gzip file",
             "*Found:* &lt;html&gt; &amp; more",
             "*At:* http://source/green.csv.gz",
