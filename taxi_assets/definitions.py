@@ -12,7 +12,7 @@ import dagster as dg
 from taxi_assets.alerts.sensor import alerts
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager, WarehouseIOManager
+from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, BigQueryIOManager, DataFrameIOManager
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.intermediate import RawFileIOManager, TripTableIOManager
 from taxi_assets.stores.lake.io_manager import LakeIOManager
@@ -46,7 +46,7 @@ def defs() -> dg.Definitions:
                 "postgres_tables": PostgresIOManager(postgres=postgres),
                 "cloud": cloud,
                 "lake_objects": LakeIOManager(cloud=cloud, postgres=postgres),
-                "bigquery_tables": WarehouseIOManager(cloud=cloud, postgres=postgres),
+                "bigquery_tables": BigQueryIOManager(cloud=cloud, postgres=postgres),
                 "arrow_tables": ArrowTableIOManager(cloud=cloud),
                 "data_frames": DataFrameIOManager(cloud=cloud),
             },

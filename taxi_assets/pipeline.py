@@ -15,7 +15,6 @@ import yaml
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import settings
-from taxi_assets.trips.months import month_name
 
 
 @dataclass(frozen=True)
@@ -105,17 +104,14 @@ def pipeline_of(service: str) -> Pipeline:
     return known[service]
 
 
-TRIAL = "trial"
-"""The schema for the rows of a trial."""
-
-
 def place(pipeline: Pipeline, store: str, month: date) -> str:
-    """The table, with its schema or its project and dataset; in the lake the object, or the folder of the days."""
-    target = pipeline.attributes[store]
-    found = settings()
+    """The place of a month in a store, as the load log names it: a table, an object, or the folder of the days."""
+    from taxi_assets.stores.locations import bigquery_table, lake_uri, postgres_table
+    from taxi_assets.stores.table import TableRef
+
+    target, found = pipeline.attributes[store], settings()
     if store == "lake":
-        name = f"{pipeline.service}_{month_name(month)}.parquet" if target["shape"] == "month" else ""
-        return f"gs://{found.lake_bucket}/{pipeline.service}/{name}"
+        return lake_uri(found.lake_bucket, pipeline.service, month, target["shape"])
     if store == "bigquery":
-        return f"{found.warehouse_project}.{found.bigquery_dataset or target['dataset']}.{target['table']}"
-    return f"{found.postgres_schema or target['schema']}.{target['table']}"
+        return str(bigquery_table(TableRef(**target), found.warehouse_project, found.bigquery_dataset))
+    return str(postgres_table(TableRef(**target), found.postgres_schema))

@@ -16,9 +16,10 @@ from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, count, summary
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.errors import TaxiError
-from taxi_assets.pipeline import TRIAL, Pipeline, pipeline_of
+from taxi_assets.pipeline import Pipeline, pipeline_of
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import source_from_settings, source_named
+from taxi_assets.stores.locations import TRIAL
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.trips.months import month_name, next_month, parse_months
 

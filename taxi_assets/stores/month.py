@@ -1,4 +1,4 @@
-"""A cleaned month on its way into a store."""
+"""A cleaned month, and the entry of the load log for its load into a store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.stores.provenance import NO_RUN, Provenance
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.summary import Summary
@@ -68,40 +69,36 @@ class LoadEntry:
 
 
 @dataclass(frozen=True)
-class MonthOfTrips:
-    """What a store needs to load a month.
+class CleanedMonth:
+    """A cleaned month: what a store loads.
 
     Attributes:
         service: The service and its columns.
         month: The month of the file: the key of the load.
         kept: The rows for the table.
         rejected: The rows for the table of rejected rows beside it, from the same cleaning.
-        schema: The table's schema, or its dataset.
-        table: The table's name.
-        run_id: Dagster's run.
-        started_by: Who or what started it.
-        configuration: What the load was told.
     """
 
     service: Service
     month: date
     kept: TripTable
     rejected: TripTable
-    schema: str
-    table: str
-    run_id: str | None = None
-    started_by: str | None = None
-    configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.service.name} {month_name(self.month)}"
 
-    def entry(self, store: str, place: str) -> LoadEntry:
-        """What the log of loads will say of it: also how many rows and cents the store must hold afterwards.
+    @property
+    def trial(self) -> bool:
+        """Whether these are the rows of a trial, and not the whole month."""
+        return bool(self.kept.note.get("limit"))
+
+    def entry(self, store: str, place: str, provenance: Provenance = NO_RUN) -> LoadEntry:
+        """The entry for the load log: also how many rows and cents the store must hold afterwards.
 
         Args:
             store: `postgres`, `lake` or `bigquery`.
-            place: Where the rows will stand in the store.
+            place: Where the rows will be in the store.
+            provenance: The run that loads.
 
         Raises:
             TaxiError: The kept and the rejected rows come from two cleanings.
@@ -119,6 +116,7 @@ class MonthOfTrips:
                 next_step="clean the month again",
             )
         source = note.get("source", {})
+        options = {"made_up": source.get("sample"), "limit": note.get("limit")}
         return LoadEntry(
             store=store,
             service=self.service.name,
@@ -132,8 +130,23 @@ class MonthOfTrips:
             cents_rejected=summary.cents_rejected,
             **{name: source.get(name) for name in ("url", "sha256", "etag", "last_modified")},
             source_bytes=source.get("bytes"),
-            run_id=self.run_id,
-            started_by=self.started_by,
+            run_id=provenance.run_id,
+            started_by=provenance.started_by,
             code_version=note.get("cleaning"),
-            configuration=self.configuration,
+            configuration={**{name: value for name, value in options.items() if value}, **provenance.configuration},
+        )
+
+
+def refuse_trial(rows: TripTable, store: str) -> None:
+    """Keeps the rows of a trial out of a store that has no place for them.
+
+    Raises:
+        TaxiError: The rows are those of a trial.
+    """
+    if limit := rows.note.get("limit"):
+        raise TaxiError(
+            f"A trial of {limit:,} rows does not go to {store}.",
+            expected="a whole month",
+            intact="every month that was loaded before",
+            next_step="clean the month without a limit; or run the trial with: taxi run … --limit … --only postgres",
         )

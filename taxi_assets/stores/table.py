@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import SOURCE_MONTH, Column
 
 if TYPE_CHECKING:
+    import dagster as dg
     from psycopg import sql
 
 _BIGQUERY_NAME = re.compile(r"[A-Za-z0-9_:.-]+")
@@ -103,6 +105,13 @@ class Table:
         return SOURCE_MONTH in self.columns
 
 
-def from_metadata(metadata: Any) -> TableRef:
-    """The place that the metadata of an asset's definition names, under dagster-gcp's keys `schema` and `table`."""
+def declared_metadata(context: dg.OutputContext | dg.InputContext) -> Mapping[str, Any]:
+    """The metadata in the definition of the asset that an IO manager writes or reads."""
+    output = getattr(context, "upstream_output", context)
+    return getattr(output, "definition_metadata", None) or {}
+
+
+def declared_table(context: dg.OutputContext | dg.InputContext) -> TableRef:
+    """The table that this metadata names, under dagster-gcp's keys `schema` and `table`."""
+    metadata = declared_metadata(context)
     return TableRef(namespace=metadata["schema"], name=metadata["table"])

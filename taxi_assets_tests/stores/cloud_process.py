@@ -11,7 +11,7 @@ from taxi_assets.stores.bigquery import load as warehouse
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake import load as lake
 from taxi_assets.stores.lake.manifest import lake_load
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
@@ -29,7 +29,7 @@ def main() -> None:
     home, bucket, dataset, service, name, shape, folder, moment = sys.argv[1:]
     cloud = GoogleCloud(home=home, bucket=bucket, dataset=dataset)
     kept, rejected = (TripTable(Path(folder) / file) for file in ("kept.parquet", "rejected.parquet"))
-    month = MonthOfTrips(SERVICES[service], parse_month(name), kept, rejected, "unused", "trips")
+    month = CleanedMonth(SERVICES[service], parse_month(name), kept, rejected)
     work = Path(folder) / "work"
     work.mkdir(exist_ok=True)
     if moment in LAKE_MOMENTS:

@@ -14,24 +14,25 @@ from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import LakeLoadResult, store_month
 from taxi_assets.stores.lake.manifest import LakeLoad, lake_load
 from taxi_assets.stores.lake.verify import LakeContents, read_back
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
+from taxi_assets_tests.stores.months import RUN
 from taxi_assets_tests.trips.made import RULES
 
 
-def store(cloud: GoogleCloud, month: MonthOfTrips, shape: Shape = "month") -> LakeLoadResult:
+def store(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> LakeLoadResult:
     with tempfile.TemporaryDirectory() as folder:
-        return store_month(cloud, month, shape, Path(folder))
+        return store_month(cloud, month, shape, Path(folder), RUN)
 
 
-def logged(cloud: GoogleCloud, month: MonthOfTrips) -> LakeLoad:
+def logged(cloud: GoogleCloud, month: CleanedMonth) -> LakeLoad:
     found = lake_load(cloud, month.service.name, month.month)
     assert found
     return found
 
 
-def reading(cloud: GoogleCloud, month: MonthOfTrips) -> LakeContents:
+def reading(cloud: GoogleCloud, month: CleanedMonth) -> LakeContents:
     with tempfile.TemporaryDirectory() as folder:
         return read_back(cloud, logged(cloud, month), Path(folder))
 
@@ -41,7 +42,7 @@ def names(cloud: GoogleCloud, prefix: str) -> list[str]:
     return [blob.name for blob in cloud.storage().list_blobs(cloud.bucket, prefix=prefix)]
 
 
-def green(data: Path, folder: Path, name: str) -> MonthOfTrips:
+def green(data: Path, folder: Path, name: str) -> CleanedMonth:
     """A real month of green trips, cleaned."""
     folder = folder / f"green-{name}"
     folder.mkdir()
@@ -56,10 +57,10 @@ def green(data: Path, folder: Path, name: str) -> MonthOfTrips:
         folder=folder,
         note={"source": {"url": path.as_uri()}},
     )
-    return MonthOfTrips(GREEN, month, cleaning.kept, cleaning.rejected, "mage", "trips")
+    return CleanedMonth(GREEN, month, cleaning.kept, cleaning.rejected)
 
 
-def killed_at(moment: str, cloud: GoogleCloud, month: MonthOfTrips, shape: Shape) -> None:
+def killed_at(moment: str, cloud: GoogleCloud, month: CleanedMonth, shape: Shape) -> None:
     """Loads the month in another process and kills it at that moment, with -9."""
     folder = month.kept.path.parent
     shutil.rmtree(folder / "work", ignore_errors=True)

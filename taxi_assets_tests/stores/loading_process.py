@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres import load as postgres_load
 from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
+from taxi_assets_tests.stores.months import trips_table
 
 MOMENTS = ("copying", "_verify", "_refresh")
 
@@ -26,10 +27,10 @@ def main() -> None:
     host, folder, schema, moment = sys.argv[1:]
     address = PostgresAddress(host, 5432, "taxi", "taxi")
     kept, rejected = (TripTable(Path(folder) / name) for name in ("kept.parquet", "rejected.parquet"))
-    month = MonthOfTrips(YELLOW, parse_month("2021-01"), kept, rejected, schema, "yellow_cab_data")
+    month = CleanedMonth(YELLOW, parse_month("2021-01"), kept, rejected)
     if moment != "copying":
         setattr(postgres_load, moment, stay)
-    postgres_load.load_month(address, month, progress=stay if moment == "copying" else None)
+    postgres_load.load_month(address, month, trips_table(schema), progress=stay if moment == "copying" else None)
 
 
 if __name__ == "__main__":

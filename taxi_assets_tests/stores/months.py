@@ -1,11 +1,13 @@
-"""Small cleaned months of yellow trips, on their way into a store."""
+"""Small cleaned months of yellow trips, and the run that loads them."""
 
 from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
 
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import month_name
@@ -13,11 +15,12 @@ from taxi_assets_tests.trips.made import RULES, csv_file, line
 
 JANUARY = date(2021, 1, 1)
 FEBRUARY = date(2021, 2, 1)
+RUN = Provenance("run-1", "a test")
 
 
 def cleaned(
-    folder: Path, schema: str, kept: int = 3, rejected: int = 2, *, month: date = JANUARY, amount: str = "11.8"
-) -> MonthOfTrips:
+    folder: Path, kept: int = 3, rejected: int = 2, *, month: date = JANUARY, amount: str = "11.8"
+) -> CleanedMonth:
     """A month with that many kept and rejected rows; each kept trip costs that amount."""
     folder = folder / f"{month_name(month)}-{kept}-{rejected}-{amount}"
     folder.mkdir(parents=True)
@@ -35,6 +38,9 @@ def cleaned(
         folder=folder,
         note=note,
     )
-    return MonthOfTrips(
-        YELLOW, month, cleaning.kept, cleaning.rejected, schema, "yellow_cab_data", run_id="run-1", started_by="a test"
-    )
+    return CleanedMonth(YELLOW, month, cleaning.kept, cleaning.rejected)
+
+
+def trips_table(schema: str) -> TableRef:
+    """The table of yellow trips in a schema."""
+    return TableRef(namespace=schema, name="yellow_cab_data")

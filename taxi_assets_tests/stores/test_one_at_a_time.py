@@ -1,18 +1,20 @@
-"""Two runs of the same month: into lake and warehouse, too, one load waits for the other."""
+"""Two runs of the same month: into the lake and BigQuery, too, one load waits for the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from taxi_assets.components.partitions import months_since
 from taxi_assets.errors import TransientError
-from taxi_assets.stores.bigquery.io_manager import MonthForWarehouse, WarehouseIOManager
+from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.lake.io_manager import LakeIOManager, MonthForLake
+from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets.stores.postgres.lock import month_locked
 from taxi_assets.stores.postgres.resource import PostgresResource
@@ -28,7 +30,17 @@ def database(postgres: PostgresAddress) -> PostgresResource:
     )
 
 
-def _waits_for(postgres: PostgresAddress, name: str, load: Callable[[], None]) -> Future[None]:
+def _materialize(manager: dg.ConfigurableIOManager, value: Any, metadata: dict[str, str]) -> dg.ExecuteInProcessResult:
+    @dg.asset(key=["yellow", "loaded"], partitions_def=months_since("2019-01"), io_manager_key="io", metadata=metadata)
+    def loaded() -> Any:
+        return value
+
+    return dg.materialize([loaded], partition_key="2021-01", resources={"io": manager})
+
+
+def _waits_for(
+    postgres: PostgresAddress, name: str, load: Callable[[], dg.ExecuteInProcessResult]
+) -> Future[dg.ExecuteInProcessResult]:
     with ThreadPoolExecutor(1) as pool:
         with month_locked(postgres, name):
             begun = pool.submit(load)
@@ -39,30 +51,29 @@ def _waits_for(postgres: PostgresAddress, name: str, load: Callable[[], None]) -
 def test_a_load_into_the_lake_waits_for_another_one_of_the_month(
     postgres: PostgresAddress, database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
 ) -> None:
-    store(cloud, cleaned(tmp_path, "unused", kept=3))
-    new = cleaned(tmp_path, "unused", kept=5)
-    context = dg.build_output_context(asset_key=dg.AssetKey(["yellow", "gcs_parquet"]), partition_key="2021-01")
-    into_lake = LakeIOManager(cloud=cloud, postgres=database)
-    load = _waits_for(
-        postgres,
-        f"gs://{cloud.bucket} yellow 2021-01",
-        lambda: into_lake.handle_output(context, MonthForLake(new, "month")),
-    )
-    load.result()
-    assert logged(cloud, new).entry.rows_kept == 5
+    store(cloud, cleaned(tmp_path, kept=3))
+    new = cleaned(tmp_path, kept=5)
+    manager = LakeIOManager(cloud=cloud, postgres=database)
+    name = f"gs://{cloud.bucket} yellow 2021-01"
+    load = _waits_for(postgres, name, lambda: _materialize(manager, new, {"shape": "month"}))
+    entry = logged(cloud, new).entry
+    assert (entry.rows_kept, entry.run_id) == (5, load.result().run_id)
 
 
-def test_a_load_into_the_warehouse_waits_for_another_one_of_the_month(
+def test_a_load_into_bigquery_waits_for_another_one_of_the_month(
     postgres: PostgresAddress, database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
 ) -> None:
-    load = store(cloud, cleaned(tmp_path, "unused", kept=4)).load
-    context = dg.build_output_context(asset_key=dg.AssetKey(["yellow", "bigquery_table"]), partition_key="2021-01")
+    load = store(cloud, cleaned(tmp_path, kept=4)).load
     place = f"{cloud.project}.{cloud.dataset}.trips"
-    month = MonthForWarehouse(load, "unused", "trips", place, "run-1", "a test")
-    into_table = WarehouseIOManager(cloud=cloud, postgres=database)
-    done = _waits_for(postgres, f"{place} 2021-01", lambda: into_table.handle_output(context, month))
-    done.result()
-    assert context.get_logged_metadata()["dagster/partition_row_count"] == dg.MetadataValue.int(4)
+    manager = BigQueryIOManager(cloud=cloud, postgres=database)
+    metadata = {"schema": "unused", "table": "trips"}
+    done = _waits_for(postgres, f"{place} 2021-01", lambda: _materialize(manager, load, metadata)).result()
+    (shown,) = done.asset_materializations_for_node("yellow__loaded")
+    assert shown.metadata["dagster/partition_row_count"].value == 4
+    spec = dg.AssetSpec(["yellow", "loaded"], partitions_def=months_since("2019-01"), metadata=metadata)
+    definitions = dg.Definitions(assets=[spec.with_io_manager_key("io")], resources={"io": manager})
+    entry = definitions.load_asset_value(spec.key, partition_key="2021-01")
+    assert (entry.run_id, entry.place, entry.rows_kept) == (done.run_id, place, 4)
 
 
 def test_whoever_waits_too_long_learns_who_holds_the_month(postgres: PostgresAddress) -> None:

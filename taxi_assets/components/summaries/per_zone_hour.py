@@ -12,9 +12,9 @@ from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.plots import busiest_zones
 from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
-from taxi_assets.components.taxi_pipeline.run_config import refuse_trial
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.io_manager import table_metadata
+from taxi_assets.stores.month import refuse_trial
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.scalars import day

@@ -1,24 +1,20 @@
 """The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
-from taxi_assets.components.taxi_pipeline.run_config import Clean, Fetch, configuration, destination, refuse_trial
+from taxi_assets.components.taxi_pipeline.run_config import Clean, Fetch
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
-from taxi_assets.pipeline import place
-from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.bigquery.io_manager import MonthForWarehouse
-from taxi_assets.stores.lake.io_manager import MonthForLake
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
@@ -152,6 +148,8 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         pool="postgres",
         retry_policy=RETRIES,
         metadata={
+            "schema": target.schema_name,
+            "table": target.table,
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
             "dagster/table_name": f"{target.schema_name}.{target.table}",
         },
@@ -162,10 +160,9 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     )
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
-    ) -> dg.Output[MonthOfTrips]:
-        place = destination(target.schema_name, settings().postgres_schema, clean_taxi), target.table
+    ) -> dg.Output[CleanedMonth]:
         return dg.Output(
-            month_of_trips(pipeline, context, clean_taxi, rejected_taxi, place),
+            CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi),
             metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up(clean_taxi)},
         )
 
@@ -188,7 +185,10 @@ def gcs_parquet(pipeline: "TaxiPipeline", target: "LakeTarget") -> dg.AssetsDefi
         io_manager_key="lake_objects",
         pool="lake",
         retry_policy=RETRIES,
-        metadata={"dagster/column_schema": metadata.column_schema(pipeline.trips.columns)},
+        metadata={
+            "shape": target.shape,
+            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
+        },
         group_name=pipeline.service,
         owners=pipeline.owners,
         kinds={"googlecloud", "parquet"},
@@ -196,12 +196,9 @@ def gcs_parquet(pipeline: "TaxiPipeline", target: "LakeTarget") -> dg.AssetsDefi
     )
     def store(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
-    ) -> dg.Output[MonthForLake]:
-        with dagster_failures():
-            refuse_trial(clean_taxi, "the lake")
-        month = month_of_trips(pipeline, context, clean_taxi, rejected_taxi, ("", ""))
+    ) -> dg.Output[CleanedMonth]:
         return dg.Output(
-            MonthForLake(month, target.shape),
+            CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi),
             metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up(clean_taxi)},
         )
 
@@ -221,6 +218,8 @@ def bigquery_table(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.Ass
         pool="bigquery",
         retry_policy=RETRIES,
         metadata={
+            "schema": target.dataset,
+            "table": target.table,
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
             "dagster/table_name": f"{target.dataset}.{target.table}",
         },
@@ -229,54 +228,10 @@ def bigquery_table(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.Ass
         kinds={"bigquery"},
         code_version=pipeline.version,
     )
-    def load(context: dg.AssetExecutionContext, gcs_parquet: LakeLoad) -> dg.Output[MonthForWarehouse]:
-        month = MonthForWarehouse(
-            load=gcs_parquet,
-            dataset=target.dataset,
-            table=target.table,
-            place=place(pipeline.plan, "bigquery", gcs_parquet.entry.source_month),
-            run_id=context.run.run_id,
-            started_by=started_by(context.run.tags),
-        )
-        return dg.Output(month, metadata={"made_up": bool(gcs_parquet.entry.configuration.get("made_up"))})
+    def load(gcs_parquet: LakeLoad) -> dg.Output[LakeLoad]:
+        return dg.Output(gcs_parquet, metadata={"made_up": bool(gcs_parquet.entry.configuration.get("made_up"))})
 
     return load
-
-
-def started_by(tags: Mapping[str, str]) -> str:
-    """Who or what started a run, by its tags."""
-    for tag, what in (
-        ("taxi/started_by", "{}"),
-        ("dagster/backfill", "backfill {}"),
-        ("dagster/schedule_name", "schedule {}"),
-        ("dagster/sensor_name", "sensor {}"),
-        ("user", "{} in the UI"),
-    ):
-        if tag in tags:
-            again = f", retry {tags['dagster/retry_number']}" if "dagster/retry_number" in tags else ""
-            return what.format(tags[tag]) + again
-    return "a person in the UI"
-
-
-def month_of_trips(
-    pipeline: "TaxiPipeline",
-    context: dg.AssetExecutionContext,
-    kept: TripTable,
-    rejected: TripTable,
-    place: tuple[str, str],
-) -> MonthOfTrips:
-    """The cleaned month of a run, for the schema or dataset and the table of `place`."""
-    return MonthOfTrips(
-        service=pipeline.trips,
-        month=parse_month(context.partition_key),
-        kept=kept,
-        rejected=rejected,
-        schema=place[0],
-        table=place[1],
-        run_id=context.run.run_id,
-        started_by=started_by(context.run.tags),
-        configuration=configuration(kept, context.run.run_config),
-    )
 
 
 def made_up(table: TripTable) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from taxi_assets.components.taxi_pipeline.run_config import destination, run_source
+from taxi_assets.components.taxi_pipeline.run_config import run_source
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
@@ -21,7 +21,9 @@ from taxi_assets.stores.bigquery.verify import count_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.lake.verify import read_back
+from taxi_assets.stores.locations import postgres_table
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.checks import rule_violations, unknown_vendors, unknown_zones
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.summary import Summary
@@ -168,8 +170,9 @@ def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         target = pipeline.postgres
         summary = Summary.from_json(clean_taxi.note["summary"])
         with dagster_failures():
-            schema = destination(target.schema_name, settings().postgres_schema, clean_taxi)
-            rows, cents = postgres.count_month(schema, target.table, parse_month(context.partition_key))
+            declared = TableRef(namespace=target.schema_name, name=target.table)
+            table = postgres_table(declared, settings().postgres_schema, trial=bool(clean_taxi.note.get("limit")))
+            rows, cents = postgres.count_month(table.namespace, table.name, parse_month(context.partition_key))
         yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
 

@@ -5,7 +5,7 @@ The asset's definition says what the table is, in its metadata: `table_metadata`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,14 +13,17 @@ import dagster as dg
 import pyarrow as pa
 
 from taxi_assets import progress
-from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.client import connected
 from taxi_assets.stores.bigquery.load import replace_month
-from taxi_assets.stores.bigquery.replace import SmallTable, Written, fitted, replace_rows
+from taxi_assets.stores.bigquery.replace import SmallTable, Written, fitted, read_rows, replace_rows
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
+from taxi_assets.stores.locations import bigquery_table
+from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.table import TableRef, declared_metadata, declared_table
 from taxi_assets.trips.columns import Column, ColumnType
 from taxi_assets.trips.months import parse_month
 
@@ -39,14 +42,15 @@ def table_metadata(table: SmallTable) -> dict[str, Any]:
     }
 
 
-def table_of(cloud: GoogleCloud, context: dg.OutputContext) -> SmallTable:
+def table_of(cloud: GoogleCloud, context: dg.OutputContext | dg.InputContext) -> SmallTable:
     """The table that the metadata of an asset describes; BIGQUERY_DATASET wins over its dataset."""
-    metadata = context.definition_metadata or {}
+    metadata = declared_metadata(context)
     columns = tuple(
         Column(column.name, ColumnType(column.type), column.description or "")
         for column in metadata["dagster/column_schema"].columns
     )
-    description = context.asset_spec.description or context.asset_key.to_user_string()
+    spec = getattr(context, "asset_spec", None)
+    description = (spec and spec.description) or context.asset_key.to_user_string()
     return SmallTable(cloud.dataset or metadata["schema"], metadata["table"], columns, description)
 
 
@@ -85,17 +89,16 @@ class ArrowTableIOManager(dg.ConfigurableIOManager):
             written = replace_rows(warehouse, table, fitted(obj, table.columns), month_of(context))
         context.add_output_metadata(output_metadata(written, month_of(context)))
 
-    def load_input(self, context: dg.InputContext) -> None:
-        """Refuses: what stands in BigQuery is read there.
+    def load_input(self, context: dg.InputContext) -> pa.Table:
+        """The rows of the month, or of a table that has no months.
 
         Raises:
-            Failure: Always.
+            Failure: BigQuery cannot be reached or refuses.
         """
-        with dagster_failures():
-            raise TaxiError(
-                f"{context.asset_key.to_user_string()} is not read back into Python.",
-                next_step="query it through the resource `cloud`",
-            )
+        name = context.asset_key.to_user_string()
+        table = table_of(self.cloud, context)
+        with dagster_failures(), connected(self.cloud, f"Reading {name} from BigQuery", str(table)) as warehouse:
+            return read_rows(warehouse, table, month_of(context))
 
 
 class DataFrameIOManager(dg.ConfigurableIOManagerFactory[Any]):
@@ -110,51 +113,34 @@ class DataFrameIOManager(dg.ConfigurableIOManagerFactory[Any]):
         return TaxiBigQueryPandasIOManager.of(self.cloud).create_io_manager(context)
 
 
-@dataclass(frozen=True)
-class MonthForWarehouse:
-    """A month of the lake on its way into a table of BigQuery.
-
-    Attributes:
-        load: What the lake's log says of the month.
-        dataset: The pipeline's dataset.
-        table: The table.
-        place: The table with its project, as the log of loads names it.
-        run_id: Dagster's run.
-        started_by: Who or what started it.
-    """
-
-    load: LakeLoad
-    dataset: str
-    table: str
-    place: str
-    run_id: str
-    started_by: str
-
-
-class WarehouseIOManager(dg.ConfigurableIOManager):
-    """Loads a month of the lake into its table in BigQuery."""
+class BigQueryIOManager(dg.ConfigurableIOManager):
+    """Loads a month of the lake into the table that its asset's metadata names."""
 
     cloud: GoogleCloud
     postgres: PostgresResource
 
-    def handle_output(self, context: dg.OutputContext, obj: MonthForWarehouse) -> None:
+    def _table(self, context: dg.OutputContext | dg.InputContext) -> TableRef:
+        return bigquery_table(declared_table(context), self.cloud.project, self.cloud.dataset)
+
+    def handle_output(self, context: dg.OutputContext, obj: LakeLoad) -> None:
         """Replaces the month in its table.
 
         Raises:
             Failure: The load failed; the table is as it was.
         """
-        name = f"load {obj.load.entry.service} {obj.load.month} into BigQuery"
+        table, provenance = self._table(context), Provenance.of(context)
+        name = f"load {obj.entry.service} {obj.month} into BigQuery"
         # As in the lake; and two first loads of a month, which delete nothing, would not be in each other's way.
-        with dagster_failures(), self.postgres.month_locked(f"{obj.place} {obj.load.month}"):
+        with dagster_failures(), self.postgres.month_locked(f"{table} {obj.month}"):
             with progress.task(name, "rows") as report:
-                done = replace_month(self.cloud, obj.load, obj.dataset, obj.table, obj.run_id)
+                done = replace_month(self.cloud, obj, table.namespace, table.name, provenance.run_id)
                 report(done.rows, done.rows)
             entry = replace(
-                obj.load.entry,
+                obj.entry,
                 store="bigquery",
-                place=obj.place,
-                run_id=obj.run_id,
-                started_by=obj.started_by,
+                place=str(table),
+                run_id=provenance.run_id,
+                started_by=provenance.started_by,
                 seconds=round(done.seconds, 3),
             )
             log_id = self.postgres.write_load(entry)
@@ -166,23 +152,21 @@ class WarehouseIOManager(dg.ConfigurableIOManager):
                 "replace_job": done.replace_job,
                 "load_seconds": round(done.seconds, 2),
                 "load_log_id": log_id,
-                "look": dg.MetadataValue.md(_look(done.place, obj.load.entry.source_month)),
+                "look": dg.MetadataValue.md(_look(done.place, obj.entry.source_month)),
                 **({} if done.bytes is None else {"bytes_processed": done.bytes}),
                 **({} if done.slot_millis is None else {"slot_milliseconds": done.slot_millis}),
             }
         )
 
-    def load_input(self, context: dg.InputContext) -> None:
-        """Refuses: what stands in BigQuery is read there.
+    def load_input(self, context: dg.InputContext) -> LoadEntry:
+        """The newest load of the month into its table.
 
         Raises:
-            Failure: Always.
+            Failure: The month was never loaded, or the load log cannot be reached.
         """
+        service, month = context.asset_key.path[0], parse_month(context.partition_key)
         with dagster_failures():
-            raise TaxiError(
-                f"{context.asset_key.to_user_string()} is not read back into Python.",
-                next_step="query it through the resource `cloud`, or take gcs_parquet as the input",
-            )
+            return self.postgres.newest_load("bigquery", service, month, str(self._table(context)))
 
 
 def _look(place: str, month: date) -> str:

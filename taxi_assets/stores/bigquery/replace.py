@@ -154,6 +154,15 @@ def load(warehouse: Warehouse, rows: pa.Table, target: Any, columns: list[bigque
     job.result(retry=warehouse.retry, timeout=JOB_SECONDS)
 
 
+def read_rows(warehouse: Warehouse, table: SmallTable, month: date | None) -> pa.Table:
+    """The rows of a month of a table, or all of them where `month` is None."""
+    where = "" if month is None else f" WHERE {SOURCE_MONTH.name} = {value_in_sql(month)}"
+    sql = f"SELECT {_names(table)} FROM {table.in_sql(warehouse.client.project)}{where}"  # noqa: S608
+    # No emulator has BigQuery's Storage API.
+    rows = warehouse.ask(sql)[1].to_arrow(create_bqstorage_client=warehouse.cloud.kind == "google")
+    return fitted(rows, table.columns)
+
+
 def _ensure(warehouse: Warehouse, table: SmallTable) -> None:
     """Makes dataset and table where they are missing.
 

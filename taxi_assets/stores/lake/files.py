@@ -15,7 +15,7 @@ from typing import Literal
 import pyarrow.parquet as pq
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.cents import AMOUNT, cents
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, Service
 from taxi_assets.trips.months import month_name
@@ -66,7 +66,7 @@ def rejected_name(service: str, month: str) -> str:
     return f"rejected/{service}/{month}.parquet"
 
 
-def month_files(month: MonthOfTrips, shape: Shape, folder: Path) -> list[LakeFile]:
+def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFile]:
     """The files with the kept rows.
 
     Args:
@@ -95,7 +95,7 @@ def month_files(month: MonthOfTrips, shape: Shape, folder: Path) -> list[LakeFil
     return files
 
 
-def _day_files(month: MonthOfTrips, folder: Path) -> list[LakeFile]:
+def _day_files(month: CleanedMonth, folder: Path) -> list[LakeFile]:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -117,7 +117,7 @@ def _day_files(month: MonthOfTrips, folder: Path) -> list[LakeFile]:
     return [_day_file(month, path, path.parent.name) for path in sorted(folder.glob("*/*.parquet"))]
 
 
-def _day_file(month: MonthOfTrips, path: Path, day: str) -> LakeFile:
+def _day_file(month: CleanedMonth, path: Path, day: str) -> LakeFile:
     service = month.service.name
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
@@ -131,7 +131,7 @@ def count(path: Path) -> tuple[int, int]:
     return table.rows, sum(cents(batch) for batch in table.batches(columns=[AMOUNT]))
 
 
-def _verify(month: MonthOfTrips, files: list[LakeFile]) -> None:
+def _verify(month: CleanedMonth, files: list[LakeFile]) -> None:
     entry = month.entry("lake", "")
     counted = [count(file.path) for file in files]
     found = sum(rows for rows, _ in counted), sum(whole for _, whole in counted)

@@ -1,8 +1,7 @@
-"""Lake and warehouse in Dagster: the IO managers that load a month into the bucket and from there into BigQuery."""
+"""The IO manager that stores a cleaned month in the lake."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -12,20 +11,13 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad, lake_load
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth, refuse_trial
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.table import declared_metadata
 from taxi_assets.trips.months import parse_month
-
-
-@dataclass(frozen=True)
-class MonthForLake:
-    """A cleaned month on its way into the lake, in one of the two shapes."""
-
-    month: MonthOfTrips
-    shape: Shape
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
@@ -34,24 +26,25 @@ class LakeIOManager(dg.ConfigurableIOManager):
     cloud: GoogleCloud
     postgres: PostgresResource
 
-    def handle_output(self, context: dg.OutputContext, obj: MonthForLake) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: CleanedMonth) -> None:
         """Replaces the month in the lake.
 
         Raises:
-            Failure: It could not be stored; the lake's log names the old month then.
+            Failure: These are the rows of a trial, or the month could not be stored; the manifest names the old month.
         """
-        month = obj.month
-        name = f"store {month} in the lake"
+        with dagster_failures():
+            refuse_trial(obj.kept, "the lake")
+        name, shape = f"store {obj} in the lake", declared_metadata(context)["shape"]
         # One at a time up to the line in the log of loads: else the newest line may be of other rows than stand there.
-        locked = f"gs://{self.cloud.bucket} {month}"
+        locked = f"gs://{self.cloud.bucket} {obj}"
         with (
             work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder,
             dagster_failures(),
             self.postgres.month_locked(locked),
         ):
             with progress.task(name, "rows") as report:
-                rows = month.kept.rows + month.rejected.rows
-                done = store_month(self.cloud, month, obj.shape, folder, lambda sent: report(sent, rows))
+                rows, run = obj.kept.rows + obj.rejected.rows, Provenance.of(context)
+                done = store_month(self.cloud, obj, shape, folder, run, progress=lambda sent: report(sent, rows))
             log_id = self.postgres.write_load(done.load.entry)
         context.add_output_metadata(
             {

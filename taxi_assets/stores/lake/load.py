@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,9 @@ from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected_name
 from taxi_assets.stores.lake.manifest import LakeLoad, log_name, read_log
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, remove, retry, side_by_side
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.locations import lake_uri
+from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.provenance import NO_RUN, Provenance
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
@@ -47,22 +49,24 @@ class LakeLoadResult:
     seconds: float
 
 
-def place(cloud: GoogleCloud, service: str, month: date, shape: Shape) -> str:
-    """Where a month stands in the lake, for people."""
-    return f"gs://{cloud.bucket}/{service}/{f'{service}_{month_name(month)}.parquet' if shape == 'month' else ''}"
-
-
 def store_month(
-    cloud: GoogleCloud, month: MonthOfTrips, shape: Shape, folder: Path, progress: Callable[[int], None] | None = None
+    cloud: GoogleCloud,
+    month: CleanedMonth,
+    shape: Shape,
+    folder: Path,
+    provenance: Provenance = NO_RUN,
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> LakeLoadResult:
     """Replaces a month in the lake.
 
     Args:
         cloud: Where the bucket is.
-        month: The cleaned month; its schema and table are not used.
+        month: The cleaned month.
         shape: One object a month, or a folder a day.
-        folder: An empty folder for files on their way.
-        progress: Told the rows sent so far.
+        folder: An empty folder for temporary files.
+        provenance: The run that loads.
+        progress: Called with the number of rows sent so far.
 
     Raises:
         TransientError: The service was lost, or another load of this month took place at the same time.
@@ -70,7 +74,7 @@ def store_month(
     """
     began = time.monotonic()
     service, name, retry_seconds = month.service.name, month_name(month.month), cloud.retry_seconds
-    entry = month.entry("lake", place(cloud, service, month.month, shape))
+    entry = month.entry("lake", lake_uri(cloud.bucket, service, month.month, shape), provenance)
     files = month_files(month, shape, folder)
     files.append(LakeFile(rejected_name(service, name), month.rejected.path, month.rejected.rows))
     with clear_errors(f"Storing {month} in the lake", f"gs://{cloud.bucket}"):

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from taxi_assets import progress
-from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.month import MonthOfTrips
-
-if TYPE_CHECKING:
-    pass
-
-
+from taxi_assets.settings import settings
+from taxi_assets.stores.locations import postgres_table
+from taxi_assets.stores.month import CleanedMonth, LoadEntry
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.table import declared_table
+from taxi_assets.trips.months import parse_month
 
 
 class PostgresIOManager(dg.ConfigurableIOManager):
-    """Loads a `MonthOfTrips` into its table, and shows what was done."""
+    """Loads a cleaned month into the table that its asset's metadata names."""
 
     postgres: PostgresResource
 
-    def handle_output(self, context: dg.OutputContext, obj: MonthOfTrips) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: CleanedMonth) -> None:
         """Replaces the month.
 
         Raises:
             Failure: The load failed; nothing has changed then.
         """
         with dagster_failures(), progress.task(f"load {obj} into PostgreSQL", "rows") as report:
-            done = self.postgres.load(obj, lambda rows: report(rows, obj.kept.rows))
+            table = postgres_table(declared_table(context), settings().postgres_schema, trial=obj.trial)
+            done = self.postgres.load(obj, table, Provenance.of(context), lambda rows: report(rows, obj.kept.rows))
             address = self.postgres.address()
         context.add_output_metadata(
             {
@@ -38,21 +36,20 @@ class PostgresIOManager(dg.ConfigurableIOManager):
                 "rejected_rows": done.rejected_rows,
                 "replaced_rows": done.replaced_rows,
                 "load_seconds": round(done.seconds, 2),
-                "table": f"{done.place}, partition {obj.table}_{obj.month:%Y_%m}",
+                "table": f"{done.place}, partition {table.name}_{obj.month:%Y_%m}",
                 "database": str(address),
                 "look": dg.MetadataValue.md(f'`taxi sql "table {done.place}_{obj.month:%Y_%m} limit 10"`'),
                 "load_log_id": done.log_id,
             }
         )
 
-    def load_input(self, context: dg.InputContext) -> None:
-        """Refuses: what stands in the database is read there.
+    def load_input(self, context: dg.InputContext) -> LoadEntry:
+        """The newest load of the month into its table.
 
         Raises:
-            Failure: Always.
+            Failure: The month was never loaded, or the database cannot be reached.
         """
         with dagster_failures():
-            raise TaxiError(
-                f"{context.asset_key.to_user_string()} is not read back into Python.",
-                next_step="query it through the resource `postgres`, or take clean_taxi as the input",
-            )
+            table = postgres_table(declared_table(context), settings().postgres_schema)
+            service, month = context.asset_key.path[0], parse_month(context.partition_key)
+            return self.postgres.newest_load("postgres", service, month, str(table))

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
@@ -33,6 +33,8 @@ from taxi_assets.stores.postgres.errors import clear_errors
 from taxi_assets.stores.postgres.load_log import ensure_log, entry_json, insert_statement
 from taxi_assets.stores.postgres.lock import WAIT_SECONDS, lock_month, one
 from taxi_assets.stores.postgres.schema import Table, ensure_month, prepare_table, refresh, tables
+from taxi_assets.stores.provenance import NO_RUN, Provenance
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.cents import CENTS_SQL
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
@@ -76,7 +78,9 @@ class LoadResult:
 
 def load_month(
     address: PostgresAddress,
-    month: MonthOfTrips,
+    month: CleanedMonth,
+    table: TableRef,
+    provenance: Provenance = NO_RUN,
     *,
     progress: Progress | None = None,
     wait_seconds: float = WAIT_SECONDS,
@@ -85,7 +89,9 @@ def load_month(
 
     Args:
         address: The server.
-        month: The month's rows and where they go.
+        month: The month's rows.
+        table: The table; `{table}_rejected` is beside it.
+        provenance: The run that loads.
         progress: Told the rows sent so far, batch by batch.
         wait_seconds: How long to wait for another load of the same month.
 
@@ -94,11 +100,11 @@ def load_month(
         TaxiError: The server refused, or holds other rows than were sent; then nothing has changed.
     """
     began = time.monotonic()
-    entry = month.entry("postgres", f"{month.schema}.{month.table}")
-    pair = tables(month.service, month.schema, month.table)
+    entry = month.entry("postgres", str(table), provenance)
+    pair = tables(month.service, table.namespace, table.name)
     with clear_errors(address, f"Loading {month} into {entry.place}"):
         roles = _prepare(address, pair, month.month)
-        with _transaction(address, f"taxi load {month} run {(month.run_id or '-')[:8]}", roles) as connection:
+        with _transaction(address, f"taxi load {month} run {(provenance.run_id or '-')[:8]}", roles) as connection:
             cursor = connection.cursor()
             lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
             replaced = _replace(cursor, pair[0], month.month, month.kept, progress)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
-from taxi_assets.stores.month import LoadEntry, MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth, LoadEntry
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
@@ -28,6 +29,9 @@ from taxi_assets.stores.postgres.load import LoadResult, load_month
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
 from taxi_assets.stores.postgres.lock import month_locked
 from taxi_assets.stores.postgres.verify import count_month
+from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.table import TableRef
+from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
@@ -77,9 +81,15 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
             yield connection
 
-    def load(self, month: MonthOfTrips, progress: Callable[[int], None] | None = None) -> LoadResult:
+    def load(
+        self,
+        month: CleanedMonth,
+        table: TableRef,
+        provenance: Provenance,
+        progress: Callable[[int], None] | None = None,
+    ) -> LoadResult:
         """Replaces the month in its tables: see `load_month`."""
-        return load_month(self.address(), month, progress=progress)
+        return load_month(self.address(), month, table, provenance, progress=progress)
 
     def count_month(self, schema: str, table: str, month: date) -> tuple[int, int]:
         """Rows and whole cents of `total_amount` of the month that stand in the table."""
@@ -92,6 +102,22 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The newest load of each store, place and month."""
         with self.connect() as connection:
             return latest_loads(connection, store=store, service=service, months=months)
+
+    def newest_load(self, store: str, service: str, month: date, place: str) -> LoadEntry:
+        """The newest load of a month into a place of a store.
+
+        Raises:
+            TaxiError: The load log has none.
+        """
+        for entry in self.latest_loads(store=store, service=service, months=[month]):
+            if entry.place == place:
+                return entry
+        name = month_name(month)
+        raise TaxiError(
+            f"{service} {name} is not loaded into {place}.",
+            expected="an entry of that month in the load log",
+            next_step=f"load it: taxi run {service} --months {name} --only {store}",
+        )
 
     def month_locked(self, name: str) -> AbstractContextManager[None]:
         """One load of a month at a time, into any store: see `month_locked` in `month_lock`."""

@@ -21,7 +21,7 @@ from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
 from taxi_assets_tests.stores.cloud_process import WAREHOUSE_MOMENTS
@@ -32,7 +32,7 @@ Proxied = tuple[GoogleCloud, Proxy, Proxy]
 OBJECT = "yellow/yellow_2021-01.parquet"
 
 
-def load(cloud: GoogleCloud, month: MonthOfTrips, shape: Shape = "month") -> BigQueryLoadResult:
+def load(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> BigQueryLoadResult:
     return replace_month(cloud, store(cloud, month, shape).load, "unused", "trips")
 
 
@@ -41,7 +41,7 @@ def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
         return list(answer.rows)
 
 
-def totals(cloud: GoogleCloud, month: MonthOfTrips) -> MonthTotals:
+def totals(cloud: GoogleCloud, month: CleanedMonth) -> MonthTotals:
     found = {each.month: each for each in verify_months(cloud, month.service.name, "unused", "trips")}[month.month]
     assert (found.rows, found.cents) == count_month(cloud, month.service.name, "unused", "trips", month.month)
     return found
@@ -52,7 +52,7 @@ def tables(cloud: GoogleCloud) -> list[str]:
 
 
 def test_a_month_is_loaded_described_and_logged(cloud: GoogleCloud, tmp_path: Path) -> None:
-    done = load(cloud, cleaned(tmp_path, "unused", kept=3, rejected=2))
+    done = load(cloud, cleaned(tmp_path, kept=3, rejected=2))
     assert (done.rows, done.cents, done.place) == (3, 3540, f"{cloud.dataset}.trips")
     table = cloud.bigquery().get_table(f"{cloud.dataset}.trips")
     assert [(field.name, field.description) for field in table.schema] == [(c.name, c.comment) for c in YELLOW.columns]
@@ -70,11 +70,11 @@ def test_a_month_is_loaded_described_and_logged(cloud: GoogleCloud, tmp_path: Pa
 
 
 def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_path: Path) -> None:
-    first = cleaned(tmp_path, "unused", kept=3)
+    first = cleaned(tmp_path, kept=3)
     load(cloud, first)
     load(cloud, first)
-    load(cloud, cleaned(tmp_path, "unused", kept=4, month=FEBRUARY))
-    load(cloud, cleaned(tmp_path, "unused", kept=5, amount="1.5"))
+    load(cloud, cleaned(tmp_path, kept=4, month=FEBRUARY))
+    load(cloud, cleaned(tmp_path, kept=5, amount="1.5"))
     assert verify_months(cloud, "yellow", "unused", "trips") == [
         MonthTotals(JANUARY, 5, 750, 5, 750),
         MonthTotals(FEBRUARY, 4, 4720, 4, 4720),
@@ -82,7 +82,7 @@ def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_p
 
 
 def test_a_table_that_others_changed_does_not_agree_with_its_log(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     assert verify_months(cloud, "yellow", "unused", "trips") == []
     load(cloud, month)
     assert totals(cloud, month).agrees
@@ -106,8 +106,8 @@ def test_two_months_loaded_at_the_same_time_both_stand_there(
 def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
     cloud: GoogleCloud, tmp_path: Path, moment: str
 ) -> None:
-    load(cloud, cleaned(tmp_path, "unused", kept=3))
-    new = cleaned(tmp_path, "unused", kept=5)
+    load(cloud, cleaned(tmp_path, kept=3))
+    new = cleaned(tmp_path, kept=5)
     lake = store(cloud, new).load
     killed_at(moment, cloud, new, "month")
     assert totals(cloud, new).rows == 3
@@ -124,10 +124,10 @@ def overwrite(cloud: GoogleCloud, content: bytes) -> Any:
 
 
 def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     lake = store(cloud, month).load
-    overwrite(cloud, cleaned(tmp_path, "unused", kept=7).kept.path.read_bytes())
+    overwrite(cloud, cleaned(tmp_path, kept=7).kept.path.read_bytes())
     with pytest.raises(TaxiError, match="Another program changed") as error:
         replace_month(cloud, lake, "unused", "trips")
     assert f"gs://{cloud.bucket}/{OBJECT}" in error.value.details["Found"]
@@ -137,7 +137,7 @@ def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCl
 def test_an_object_that_others_overwrite_during_the_load_is_named(
     cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     original = warehouse._load
 
@@ -148,7 +148,7 @@ def test_an_object_that_others_overwrite_during_the_load_is_named(
 
     monkeypatch.setattr(warehouse, "_load", then_overwritten)
     with pytest.raises(TaxiError, match="Another program changed"):
-        load(cloud, cleaned(tmp_path, "unused", kept=5))
+        load(cloud, cleaned(tmp_path, kept=5))
     assert totals(cloud, month).rows == 3
     assert tables(cloud) == ["taxi_assets_load_log", "trips"]
 
@@ -159,7 +159,7 @@ def in_new_version(lake: LakeLoad, blob: Any) -> LakeLoad:
 
 
 def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     lake = in_new_version(store(cloud, month).load, overwrite(cloud, b"no Parquet file"))
     with pytest.raises(TaxiError, match=r"The load job taxi_load_yellow_2021-01_[0-9a-f]+ of yellow") as error:
@@ -171,9 +171,9 @@ def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud
 
 
 def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    other = cleaned(tmp_path, "unused", kept=3, amount="11.81").kept.path.read_bytes()
+    other = cleaned(tmp_path, kept=3, amount="11.81").kept.path.read_bytes()
     lake = in_new_version(store(cloud, month).load, overwrite(cloud, other))
     with pytest.raises(TaxiError, match="read other rows") as error:
         replace_month(cloud, lake, "unused", "trips")
@@ -187,10 +187,10 @@ def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_pat
 def test_the_transaction_takes_back_what_does_not_add_up(
     cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     monkeypatch.setattr(warehouse, "_verify_staging", lambda *given: None)
-    lake = store(cloud, cleaned(tmp_path, "unused", kept=5)).load
+    lake = store(cloud, cleaned(tmp_path, kept=5)).load
     with pytest.raises(TaxiError) as error:
         replace_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), "unused", "trips")
     assert "6 rows, 5900 cents were cleaned" in error.value.details["Found"]
@@ -215,7 +215,7 @@ def test_a_conflict_with_another_transaction_is_tried_again(proxied: Proxied, tm
         return job(request, forward)
 
     bigquery.on("POST", "BEGIN TRANSACTION", aborted, aborted)
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     assert len(bigquery.seen("POST", "BEGIN TRANSACTION")) == 3
     assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
@@ -230,7 +230,7 @@ def test_a_job_that_was_submitted_already_is_found_again(proxied: Proxied, tmp_p
 
     bigquery.on("POST", '"load"', submitted_before)
     bigquery.on("POST", "BEGIN TRANSACTION", submitted_before)
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     assert load(cloud, month).rows == 3
     assert len(bigquery.seen("POST", "BEGIN TRANSACTION")) == 1
     assert rows(cloud, "SELECT COUNT(*) FROM taxi_assets_load_log") == [(1,)]
@@ -239,11 +239,11 @@ def test_a_job_that_was_submitted_already_is_found_again(proxied: Proxied, tmp_p
 def test_what_passes_is_tried_again_and_what_stays_is_worth_another_try(proxied: Proxied, tmp_path: Path) -> None:
     cloud, _, bigquery = proxied
     bigquery.on("POST", "/jobs", answer(503, "backendError"))
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     assert load(cloud, month).rows == 3
     bigquery.on("POST", '"load"', answer(503, "backendError"), always=True)
     with pytest.raises(TransientError, match="cannot do it now"):
-        load(cloud, cleaned(tmp_path, "unused", kept=5))
+        load(cloud, cleaned(tmp_path, kept=5))
     assert totals(cloud, month).rows == 3
 
 
@@ -251,7 +251,7 @@ def test_an_account_without_permission_is_told_its_roles(proxied: Proxied, tmp_p
     cloud, _, bigquery = proxied
     bigquery.on("POST", "/datasets", answer(403, "accessDenied", "Access Denied: no bigquery.datasets.create"))
     with pytest.raises(TaxiError, match="not permitted") as error:
-        load(cloud, cleaned(tmp_path, "unused"))
+        load(cloud, cleaned(tmp_path))
     assert not error.value.transient
     assert "BigQuery Data Editor" in error.value.details["Expected"]
 
@@ -260,7 +260,7 @@ def test_a_table_of_somebody_else_is_left_alone(cloud: GoogleCloud, tmp_path: Pa
     client = cloud.bigquery()
     client.query(f"CREATE SCHEMA {cloud.dataset}; CREATE TABLE {cloud.dataset}.trips (vendor_id STRING)").result()
     with pytest.raises(TaxiError, match="not one of this platform's") as error:
-        load(cloud, cleaned(tmp_path, "unused"))
+        load(cloud, cleaned(tmp_path))
     assert "vendor_id INT64" in error.value.details["Expected"]
     assert "vendor_id STRING" in error.value.details["Found"]
 
@@ -278,7 +278,7 @@ def test_a_new_column_of_the_registry_is_added(
         return table
 
     monkeypatch.setattr(warehouse_tables, "_described", older)
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     fields = {field.name: field for field in cloud.bigquery().get_table(f"{cloud.dataset}.trips").schema}
     assert fields["cbd_congestion_fee"].description == YELLOW.column("cbd_congestion_fee").comment
@@ -291,8 +291,8 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
     services: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud = GoogleCloud(home=services.home, dataset="dies")
-    load(cloud, cleaned(tmp_path, "unused", kept=3))
-    new = cleaned(tmp_path, "unused", kept=5)
+    load(cloud, cleaned(tmp_path, kept=3))
+    new = cleaned(tmp_path, kept=5)
     with tempfile.TemporaryDirectory() as folder:
         lake = store_month(cloud, new, "month", Path(folder)).load
     original = warehouse._verify_staging

@@ -179,6 +179,16 @@ def test_a_data_frame_is_read_back(cloud: GoogleCloud) -> None:
     assert list(loaded.columns) == ["day", "trips", "revenue", "source_month"]
 
 
+def test_rows_of_arrow_are_read_back(cloud: GoogleCloud) -> None:
+    manager = ArrowTableIOManager(cloud=cloud)
+    for month, trips in ((MAY, [9]), (APRIL, [1, 2])):
+        in_dagster(cloud, manager, rows(month, trips), f"{month:%Y-%m}")
+    asset = dg.AssetSpec("an_asset", partitions_def=months_since("2019-01"), metadata=table_metadata(table(cloud)))
+    definitions = dg.Definitions(assets=[asset.with_io_manager_key("io")], resources={"io": manager})
+    loaded = definitions.load_asset_value("an_asset", partition_key="2020-04", python_type=pa.Table)
+    assert loaded.sort_by("trips").equals(rows(APRIL, [1, 2]))
+
+
 def test_an_emulator_of_somebody_else_is_reached(proxied: tuple[GoogleCloud, Proxy, Proxy]) -> None:
     cloud, _, _ = proxied
     assert in_dagster(cloud, DataFrameIOManager(cloud=cloud), frame(APRIL, [1])).success

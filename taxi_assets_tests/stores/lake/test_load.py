@@ -17,7 +17,7 @@ from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import lake_load, lake_loads, list_bucket
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Proxy, answer, lost
 from taxi_assets_tests.stores.cloud_process import LAKE_MOMENTS
@@ -33,7 +33,7 @@ def parquet(cloud: GoogleCloud, name: str) -> pq.ParquetFile:
 
 
 def test_a_month_is_one_object_with_its_rejected_rows_beside_it(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused", kept=3, rejected=2)
+    month = cleaned(tmp_path, kept=3, rejected=2)
     done = store(cloud, month)
     assert names(cloud, "") == ["_loads/yellow/2021-01.json", "rejected/yellow/2021-01.parquet", OBJECT]
     kept = parquet(cloud, OBJECT)
@@ -49,7 +49,7 @@ def test_a_month_is_one_object_with_its_rejected_rows_beside_it(cloud: GoogleClo
 
 
 def test_the_same_month_again_changes_no_object(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused")
+    month = cleaned(tmp_path)
     first, again = store(cloud, month), store(cloud, month)
     assert (first.sent, again.sent, again.removed) == (2, 0, 0)
     assert again.load.objects == first.load.objects
@@ -57,9 +57,9 @@ def test_the_same_month_again_changes_no_object(cloud: GoogleCloud, tmp_path: Pa
 
 
 def test_a_new_month_replaces_the_old_one_and_no_other(cloud: GoogleCloud, tmp_path: Path) -> None:
-    store(cloud, cleaned(tmp_path, "unused", kept=3))
-    store(cloud, cleaned(tmp_path, "unused", kept=4, month=FEBRUARY))
-    new = cleaned(tmp_path, "unused", kept=5, amount="1.5")
+    store(cloud, cleaned(tmp_path, kept=3))
+    store(cloud, cleaned(tmp_path, kept=4, month=FEBRUARY))
+    new = cleaned(tmp_path, kept=5, amount="1.5")
     store(cloud, new)
     found = reading(cloud, new)
     assert (found.rows, found.cents, found.strays, found.missing, found.wrong_schemas) == (5, 750, [], [], {})
@@ -84,7 +84,7 @@ def test_real_trips_stand_in_the_folder_of_their_day(cloud: GoogleCloud, shared_
                for found in load.objects)  # fmt: skip
 
 
-def _days(month: MonthOfTrips) -> list[dict[str, object]]:
+def _days(month: CleanedMonth) -> list[dict[str, object]]:
     column = pq.read_table(month.kept.path, columns=["lpep_pickup_date"])["lpep_pickup_date"]
     return [dict(item) for item in pc.value_counts(column).to_pylist()]
 
@@ -110,7 +110,7 @@ def test_another_shape_takes_the_place_of_the_first(cloud: GoogleCloud, shared_d
 
 def test_yellow_trips_cannot_be_parted_by_day(cloud: GoogleCloud, tmp_path: Path) -> None:
     with pytest.raises(TaxiError, match="cannot be parted by day"):
-        store(cloud, cleaned(tmp_path, "unused"), "date")
+        store(cloud, cleaned(tmp_path), "date")
 
 
 @pytest.mark.parametrize("moment", LAKE_MOMENTS)
@@ -119,7 +119,7 @@ def test_a_killed_load_leaves_a_whole_month_and_the_next_one_sweeps(
 ) -> None:
     old = replace(green(shared_data, tmp_path, "2020-05"), month=green(shared_data, tmp_path, "2020-04").month)
     store(cloud, old, "date")
-    new = MonthOfTrips(**{**vars(old), **_tables(tmp_path / "green-2020-04")})
+    new = CleanedMonth(**{**vars(old), **_tables(tmp_path / "green-2020-04")})
     killed_at(moment, cloud, new, "date")
     assert reading(cloud, new).rows == (29_127 if moment == "uploading" else 22_812)
     assert reading(cloud, new).strays
@@ -136,7 +136,7 @@ def _tables(folder: Path) -> dict[str, object]:
 
 
 def test_what_others_put_beside_a_month_is_named_and_swept(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused")
+    month = cleaned(tmp_path)
     store(cloud, month)
     cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-copy.parquet").upload_from_string(b"x")
     assert reading(cloud, month).strays == ["yellow/yellow_2021-01-copy.parquet"]
@@ -144,7 +144,7 @@ def test_what_others_put_beside_a_month_is_named_and_swept(cloud: GoogleCloud, t
 
 
 def test_an_object_that_others_changed_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, "unused")
+    month = cleaned(tmp_path)
     load = store(cloud, month).load
     verify_objects(cloud, load)
     blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
@@ -163,7 +163,7 @@ def test_an_object_that_others_changed_is_named(cloud: GoogleCloud, tmp_path: Pa
 def test_a_bucket_that_is_not_there_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
     nowhere = GoogleCloud(home=cloud.home, bucket="nowhere")
     with pytest.raises(TaxiError) as error:
-        store(nowhere, cleaned(tmp_path, "unused"))
+        store(nowhere, cleaned(tmp_path))
     assert "gs://nowhere" in str(error.value)
     assert not error.value.transient
     with pytest.raises(TaxiError, match="no bucket nowhere"):
@@ -175,29 +175,29 @@ def test_a_bucket_that_is_not_there_is_named(cloud: GoogleCloud, tmp_path: Path)
 
 def test_a_bucket_without_permission_says_which_role_is_missing(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
-    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    store(cloud, cleaned(tmp_path, kept=3))
     storage.on("POST", "/upload/", answer(403, "forbidden", "loader@p does not have storage.objects.create access"),
                always=True)  # fmt: skip
     with pytest.raises(TaxiError, match="not permitted") as error:
-        store(cloud, cleaned(tmp_path, "unused", kept=5))
+        store(cloud, cleaned(tmp_path, kept=5))
     assert not error.value.transient
     assert "Storage Object User" in error.value.details["Expected"]
     assert "storage.objects.create" in error.value.details["Found"]
-    assert reading(cloud, cleaned(tmp_path / "again", "unused")).rows == 3
+    assert reading(cloud, cleaned(tmp_path / "again")).rows == 3
 
 
 def test_what_passes_is_tried_again(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
     storage.on("POST", "/upload/.*", answer(503), answer(429))
-    assert store(cloud, cleaned(tmp_path, "unused")).load.entry.rows_kept == 3
+    assert store(cloud, cleaned(tmp_path)).load.entry.rows_kept == 3
 
 
 def test_each_change_names_the_generation_that_it_replaces(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
-    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    store(cloud, cleaned(tmp_path, kept=3))
     cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-x.parquet").upload_from_string(b"x")
     storage.requests.clear()
-    store(cloud, cleaned(tmp_path, "unused", kept=4))
+    store(cloud, cleaned(tmp_path, kept=4))
     changes = [*storage.seen("POST", "/upload/"), *storage.seen("DELETE", "/o/")]
     assert len(changes) == 4
     assert all(re.search(r"ifGenerationMatch=\d", request.path) for request in changes)
@@ -207,22 +207,22 @@ def test_an_answer_that_was_lost_is_no_error(proxied: Proxied, tmp_path: Path) -
     cloud, storage, _ = proxied
     upload = f'/upload/.*"name": "{OBJECT}".*PAR1'
     storage.on("POST", upload, lost, answer(412, "conditionNotMet"))
-    assert store(cloud, cleaned(tmp_path, "unused")).load.entry.rows_kept == 3
+    assert store(cloud, cleaned(tmp_path)).load.entry.rows_kept == 3
     assert len(storage.seen("POST", upload)) == 2
 
 
 def test_a_load_that_meets_another_one_is_worth_another_try(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
-    store(cloud, cleaned(tmp_path, "unused", kept=3))
+    store(cloud, cleaned(tmp_path, kept=3))
     storage.on("POST", "/upload/.*_loads/yellow", answer(412, "conditionNotMet", "a pre-condition did not hold"))
     with pytest.raises(TransientError, match="met another change"):
-        store(cloud, cleaned(tmp_path, "unused", kept=4))
+        store(cloud, cleaned(tmp_path, kept=4))
 
 
 def test_a_service_that_dies_is_started_again_by_the_next_try(services: GoogleCloud, tmp_path: Path) -> None:
     import psutil
 
-    month = cleaned(tmp_path, "unused", kept=3)
+    month = cleaned(tmp_path, kept=3)
     store(services, month)
     server = CLOUD_STORAGE.ensure(Path(services.home))
     process = psutil.Process(server.pid)

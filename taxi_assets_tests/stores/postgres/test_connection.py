@@ -28,7 +28,7 @@ from taxi_assets.stores.postgres.connection import (
 )
 from taxi_assets.stores.postgres.load import load_month
 from taxi_assets_tests.external_postgres import PASSWORD
-from taxi_assets_tests.stores.months import cleaned
+from taxi_assets_tests.stores.months import cleaned, trips_table
 
 
 def admin(external: PostgresAddress) -> PostgresAddress:
@@ -66,8 +66,8 @@ def who_owns(address: PostgresAddress, schema: str) -> str:
 def test_a_user_that_may_make_roles_makes_them(external: PostgresAddress, schema: str, tmp_path: Path) -> None:
     address = database(external, "maker", "CREATEROLE")
     try:
-        assert load_month(address, cleaned(tmp_path, schema)).rows == 3
-        assert load_month(address, cleaned(tmp_path, schema, kept=4)).replaced_rows == 3
+        assert load_month(address, cleaned(tmp_path), trips_table(schema)).rows == 3
+        assert load_month(address, cleaned(tmp_path, kept=4), trips_table(schema)).replaced_rows == 3
         assert who_owns(address, schema) == OWNER
         with connect_as(LOADER, address) as connection:
             assert connection.execute("SELECT current_user").fetchone() == (LOADER,)
@@ -81,7 +81,7 @@ def test_a_user_that_may_not_loads_as_itself_with_a_warning(
     address = database(external, "alone")
     try:
         with caplog.at_level(logging.WARNING):
-            assert load_month(address, cleaned(tmp_path, schema)).rows == 3
+            assert load_month(address, cleaned(tmp_path), trips_table(schema)).rows == 3
         assert ROLES_FILE in caplog.text
         assert PASSWORD not in caplog.text
         assert who_owns(address, schema) == "alone"
@@ -99,7 +99,7 @@ def test_the_administrators_file_makes_the_roles_twice_over(
     try:
         for _ in range(2):
             subprocess.run(command, env={"PGPASSWORD": PASSWORD}, check=True, capture_output=True)
-        assert load_month(address, cleaned(tmp_path, schema)).rows == 3
+        assert load_month(address, cleaned(tmp_path), trips_table(schema)).rows == 3
         assert who_owns(address, schema) == OWNER
     finally:
         drop_roles(external, "given")
@@ -134,14 +134,14 @@ def test_a_server_that_is_down_may_pass(tmp_path: Path) -> None:
     address = postgres_address(read_settings(shell))
     assert PASSWORD not in repr(address) + str(address)
     with pytest.raises(TransientError, match="cannot be reached") as raised:
-        load_month(address, cleaned(tmp_path, "anything"))
+        load_month(address, cleaned(tmp_path), trips_table("anything"))
     assert "POSTGRES_HOST (from: shell)" in str(raised.value)
     assert PASSWORD not in str(raised.value)
 
 
 def test_a_server_that_dies_during_the_copy_may_pass(external: PostgresAddress, schema: str, tmp_path: Path) -> None:
     address = database(external, "dying", "CREATEROLE")
-    month = cleaned(tmp_path, schema)
+    month = cleaned(tmp_path)
 
     def end_it(_: int) -> None:
         with connect(admin(external)) as connection:
@@ -151,8 +151,8 @@ def test_a_server_that_dies_during_the_copy_may_pass(external: PostgresAddress, 
 
     try:
         with pytest.raises(TransientError, match="Loading yellow 2021-01") as raised:
-            load_month(address, month, progress=end_it)
+            load_month(address, month, trips_table(schema), progress=end_it)
         assert "Traceback" not in str(raised.value)
-        assert load_month(address, month).rows == 3
+        assert load_month(address, month, trips_table(schema)).rows == 3
     finally:
         drop_roles(external, "dying")

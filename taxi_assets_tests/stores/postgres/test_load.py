@@ -13,20 +13,20 @@ import pytest
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.stores.month import MonthOfTrips
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import OWNER, READER, PostgresAddress, connect, connect_as
 from taxi_assets.stores.postgres.load import load_month
 from taxi_assets.stores.postgres.load_log import latest_loads
 from taxi_assets.stores.postgres.verify import count_month, verify_months
 from taxi_assets_tests.stores.loading_process import MOMENTS
-from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
+from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, RUN, cleaned, trips_table
 
 TABLE = "yellow_cab_data"
 
 
-def rows(address: PostgresAddress, month: MonthOfTrips, suffix: str = "") -> int:
+def rows(address: PostgresAddress, schema: str, month: CleanedMonth, suffix: str = "") -> int:
     with connect_as(READER, address) as connection:
-        return count_month(connection, month.schema, month.table + suffix, month.month)[0]
+        return count_month(connection, schema, TABLE + suffix, month.month)[0]
 
 
 def run(address: PostgresAddress, statement: str, *names: str) -> None:
@@ -37,9 +37,9 @@ def run(address: PostgresAddress, statement: str, *names: str) -> None:
 def test_a_month_is_loaded_with_its_rejected_rows_and_logged(
     postgres: PostgresAddress, schema: str, tmp_path: Path
 ) -> None:
-    month = cleaned(tmp_path, schema, kept=3, rejected=2)
+    month = cleaned(tmp_path, kept=3, rejected=2)
     told: list[int] = []
-    done = load_month(postgres, month, progress=told.append)
+    done = load_month(postgres, month, trips_table(schema), RUN, progress=told.append)
     assert (done.rows, done.rejected_rows, done.replaced_rows, told) == (3, 2, 0, [3])
     with connect_as(READER, postgres) as connection:
         table, rejected = (sql.Identifier(schema, TABLE + suffix) for suffix in ("", "_rejected"))
@@ -57,11 +57,11 @@ def test_a_month_is_loaded_with_its_rejected_rows_and_logged(
 
 
 def test_the_same_month_again_replaces_it(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    load_month(postgres, cleaned(tmp_path, schema, kept=3))
-    load_month(postgres, cleaned(tmp_path, schema, kept=3, month=FEBRUARY))
-    again = cleaned(tmp_path, schema, kept=5, rejected=0)
-    assert load_month(postgres, again).replaced_rows == 3
-    assert (rows(postgres, again), rows(postgres, again, "_rejected")) == (5, 0)
+    load_month(postgres, cleaned(tmp_path, kept=3), trips_table(schema))
+    load_month(postgres, cleaned(tmp_path, kept=3, month=FEBRUARY), trips_table(schema))
+    again = cleaned(tmp_path, kept=5, rejected=0)
+    assert load_month(postgres, again, trips_table(schema)).replaced_rows == 3
+    assert (rows(postgres, schema, again), rows(postgres, schema, again, "_rejected")) == (5, 0)
     with connect_as(READER, postgres) as connection:
         assert count_month(connection, schema, TABLE, FEBRUARY)[0] == 3
 
@@ -69,8 +69,8 @@ def test_the_same_month_again_replaces_it(postgres: PostgresAddress, schema: str
 def test_readers_see_the_old_or_the_new_month_and_do_not_wait(
     postgres: PostgresAddress, schema: str, tmp_path: Path
 ) -> None:
-    old, new = cleaned(tmp_path, schema, kept=40), cleaned(tmp_path, schema, kept=70)
-    load_month(postgres, old)
+    old, new = cleaned(tmp_path, kept=40), cleaned(tmp_path, kept=70)
+    load_month(postgres, old, trips_table(schema))
     seen: set[int] = set()
     stop = threading.Event()
 
@@ -84,9 +84,9 @@ def test_readers_see_the_old_or_the_new_month_and_do_not_wait(
         with slow.transaction():
             before = count_month(slow, schema, TABLE, JANUARY)
             for _ in range(3):
-                load_month(postgres, new)
-                load_month(postgres, old)
-            load_month(postgres, cleaned(tmp_path, schema, month=FEBRUARY))
+                load_month(postgres, new, trips_table(schema))
+                load_month(postgres, old, trips_table(schema))
+            load_month(postgres, cleaned(tmp_path, month=FEBRUARY), trips_table(schema))
             assert count_month(slow, schema, TABLE, JANUARY) == before
         stop.set()
         reading.result()
@@ -95,19 +95,19 @@ def test_readers_see_the_old_or_the_new_month_and_do_not_wait(
 
 
 def test_two_months_at_the_same_time_end_with_both(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    months = [cleaned(tmp_path, schema, kept=30, month=month) for month in (JANUARY, FEBRUARY)]
+    months = [cleaned(tmp_path, kept=30, month=month) for month in (JANUARY, FEBRUARY)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda month: load_month(postgres, month), months))
-    assert [rows(postgres, month) for month in months] == [30, 30]
+        list(pool.map(lambda month: load_month(postgres, month, trips_table(schema)), months))
+    assert [rows(postgres, schema, month) for month in months] == [30, 30]
 
 
 def test_the_same_month_at_the_same_time_ends_with_one_of_them(
     postgres: PostgresAddress, schema: str, tmp_path: Path
 ) -> None:
-    months = [cleaned(tmp_path, schema, kept=kept) for kept in (10, 20, 30)]
+    months = [cleaned(tmp_path, kept=kept) for kept in (10, 20, 30)]
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda month: load_month(postgres, month), months))
-    assert rows(postgres, months[0]) in (10, 20, 30)
+        list(pool.map(lambda month: load_month(postgres, month, trips_table(schema)), months))
+    assert rows(postgres, schema, months[0]) in (10, 20, 30)
     with connect_as(READER, postgres) as connection:
         found = [verified for verified in verify_months(connection) if verified.entry.place == f"{schema}.{TABLE}"]
     assert [verified.agrees for verified in found] == [True]
@@ -116,13 +116,13 @@ def test_the_same_month_at_the_same_time_ends_with_one_of_them(
 def test_a_load_that_waits_too_long_says_who_holds_the_month(
     postgres: PostgresAddress, schema: str, tmp_path: Path
 ) -> None:
-    month = cleaned(tmp_path, schema)
-    load_month(postgres, month)
+    month = cleaned(tmp_path)
+    load_month(postgres, month, trips_table(schema))
     with connect(postgres, "somebody else") as holder, holder.transaction():
         name = f"taxi_assets load {schema}.{TABLE} 2021-01"
         holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         with pytest.raises(TransientError, match="under way") as raised:
-            load_month(postgres, month, wait_seconds=0.3)
+            load_month(postgres, month, trips_table(schema), wait_seconds=0.3)
         assert f"process {holder.info.backend_pid} (somebody else) of taxi, since 2" in str(raised.value)
 
 
@@ -130,14 +130,14 @@ def test_a_load_that_waits_too_long_says_who_holds_the_month(
 def test_other_rows_than_were_cleaned_are_rolled_back(
     postgres: PostgresAddress, schema: str, tmp_path: Path, change: str
 ) -> None:
-    old, new = cleaned(tmp_path, schema, kept=3), cleaned(tmp_path, schema, kept=4)
-    log_id = load_month(postgres, old).log_id
+    old, new = cleaned(tmp_path, kept=3), cleaned(tmp_path, kept=4)
+    log_id = load_month(postgres, old, trips_table(schema)).log_id
     body = f"CREATE FUNCTION {{}}.meddle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {change}; END'"
     run(postgres, body, schema)
     trigger = "CREATE TRIGGER meddle BEFORE INSERT ON {}.{} FOR EACH ROW EXECUTE FUNCTION {}.meddle()"
     run(postgres, trigger, schema, TABLE, schema)
     with pytest.raises(TaxiError, match="other rows than were cleaned") as raised:
-        load_month(postgres, new)
+        load_month(postgres, new, trips_table(schema))
     assert not raised.value.transient
     assert "4 rows with 4720 cents" in str(raised.value)
     with connect_as(READER, postgres) as connection:
@@ -146,7 +146,7 @@ def test_other_rows_than_were_cleaned_are_rolled_back(
 
 
 def test_verify_finds_what_others_did(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    load_month(postgres, cleaned(tmp_path, schema, kept=3))
+    load_month(postgres, cleaned(tmp_path, kept=3), trips_table(schema))
     run(postgres, "UPDATE {}.{} SET total_amount = total_amount + 0.01", schema, TABLE)
     with connect_as(READER, postgres) as connection:
         (found,) = (v for v in verify_months(connection, "yellow", [JANUARY]) if v.entry.place == f"{schema}.{TABLE}")
@@ -157,8 +157,8 @@ def test_verify_finds_what_others_did(postgres: PostgresAddress, schema: str, tm
 def test_a_killed_load_leaves_a_whole_month_and_the_next_succeeds(
     postgres: PostgresAddress, schema: str, tmp_path: Path, moment: str
 ) -> None:
-    old, new = cleaned(tmp_path, schema, kept=3), cleaned(tmp_path, schema, kept=8)
-    load_month(postgres, old)
+    old, new = cleaned(tmp_path, kept=3), cleaned(tmp_path, kept=8)
+    load_month(postgres, old, trips_table(schema))
     arguments = [postgres.host, str(new.kept.path.parent), schema, moment]
     process = subprocess.Popen(
         [sys.executable, "-m", "taxi_assets_tests.stores.loading_process", *arguments],
@@ -170,27 +170,27 @@ def test_a_killed_load_leaves_a_whole_month_and_the_next_succeeds(
     assert process.stdout.readline() == "here\n"
     process.kill()
     process.communicate()
-    assert rows(postgres, old) == (8 if moment == "_refresh" else 3)
-    load_month(postgres, new)
-    assert rows(postgres, new) == 8
+    assert rows(postgres, schema, old) == (8 if moment == "_refresh" else 3)
+    load_month(postgres, new, trips_table(schema))
+    assert rows(postgres, schema, new) == 8
 
 
 def test_an_error_while_reading_is_shown_as_itself_and_changes_nothing(
     postgres: PostgresAddress, schema: str, tmp_path: Path
 ) -> None:
-    old, new = cleaned(tmp_path, schema, kept=3), cleaned(tmp_path, schema, kept=4)
-    load_month(postgres, old)
+    old, new = cleaned(tmp_path, kept=3), cleaned(tmp_path, kept=4)
+    load_month(postgres, old, trips_table(schema))
     content = bytearray(new.kept.path.read_bytes())
     content[4:200] = bytes(196)
     new.kept.path.write_bytes(content)
     with pytest.raises((OSError, pa.ArrowException)) as raised:
-        load_month(postgres, new)
+        load_month(postgres, new, trips_table(schema))
     assert "Traceback" not in str(raised.value)
-    assert rows(postgres, old) == 3
+    assert rows(postgres, schema, old) == 3
 
 
 def test_rows_of_two_cleanings_are_refused(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    one, other = cleaned(tmp_path, schema, kept=3), cleaned(tmp_path, schema, kept=4)
-    mixed = MonthOfTrips(one.service, JANUARY, one.kept, other.rejected, schema, TABLE)
+    one, other = cleaned(tmp_path, kept=3), cleaned(tmp_path, kept=4)
+    mixed = CleanedMonth(one.service, JANUARY, one.kept, other.rejected)
     with pytest.raises(TaxiError, match="do not belong together"):
-        load_month(postgres, mixed)
+        load_month(postgres, mixed, trips_table(schema))

@@ -13,7 +13,7 @@ from taxi_assets.stores.postgres.connection import LOADER, OWNER, READER, Postgr
 from taxi_assets.stores.postgres.load import load_month
 from taxi_assets.stores.postgres.schema import tables
 from taxi_assets.trips.columns import YELLOW
-from taxi_assets_tests.stores.months import FEBRUARY, cleaned
+from taxi_assets_tests.stores.months import FEBRUARY, cleaned, trips_table
 
 TABLE = "yellow_cab_data"
 
@@ -24,7 +24,7 @@ def execute(address: PostgresAddress, role: str, statement: str, *names: str) ->
 
 
 def test_columns_types_and_comments_are_the_registrys(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    load_month(postgres, cleaned(tmp_path, schema))
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
     query = """
         SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) FROM pg_attribute
         WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum
@@ -42,10 +42,10 @@ def test_columns_types_and_comments_are_the_registrys(postgres: PostgresAddress,
 
 
 def test_a_column_that_the_registry_gained_is_added(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    load_month(postgres, cleaned(tmp_path, schema))
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
     execute(postgres, OWNER, "ALTER TABLE {}.{} DROP COLUMN airport_fee", schema, TABLE)
-    load_month(postgres, cleaned(tmp_path, schema, month=FEBRUARY))
-    load_month(postgres, cleaned(tmp_path, schema, kept=4))
+    load_month(postgres, cleaned(tmp_path, month=FEBRUARY), trips_table(schema))
+    load_month(postgres, cleaned(tmp_path, kept=4), trips_table(schema))
     with connect_as(READER, postgres) as connection:
         query = sql.SQL("SELECT count(*), count(airport_fee) FROM {}").format(sql.Identifier(schema, TABLE))
         assert connection.execute(query).fetchone() == (7, 0)
@@ -61,17 +61,17 @@ def test_a_table_of_somebody_else_is_refused_and_kept(
     execute(postgres, OWNER, "CREATE SCHEMA {}", schema)
     execute(postgres, OWNER, f"CREATE TABLE {{}}.{{}} {columns}", schema, TABLE)
     with pytest.raises(TaxiError, match="was not made by this platform") as raised:
-        load_month(postgres, cleaned(tmp_path, schema))
+        load_month(postgres, cleaned(tmp_path), trips_table(schema))
     assert found in str(raised.value)
     assert f"{schema}.{TABLE}" in str(raised.value)
 
 
 def test_a_partition_that_somebody_detached_is_refused(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
-    month = cleaned(tmp_path, schema)
-    load_month(postgres, month)
+    month = cleaned(tmp_path)
+    load_month(postgres, month, trips_table(schema))
     execute(postgres, OWNER, "ALTER TABLE {0}.{1} DETACH PARTITION {0}.{2}", schema, TABLE, f"{TABLE}_2021_01")
     with pytest.raises(TaxiError, match="was not made by this platform") as raised:
-        load_month(postgres, month)
+        load_month(postgres, month, trips_table(schema))
     assert f"a partition of {schema}.{TABLE}" in str(raised.value)
 
 
@@ -88,7 +88,7 @@ LOG = "taxi_assets.load_log"
 def test_nobody_changes_the_log(
     postgres: PostgresAddress, schema: str, tmp_path: Path, role: str, statement: str
 ) -> None:
-    load_month(postgres, cleaned(tmp_path, schema))
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(postgres, role, statement)
     assert execute(postgres, READER, f"SELECT FROM {LOG} LIMIT 1").rowcount == 1
@@ -108,7 +108,7 @@ def test_nobody_changes_the_log(
 def test_a_role_does_no_more_than_its_work(
     postgres: PostgresAddress, schema: str, tmp_path: Path, role: str, statement: str
 ) -> None:
-    load_month(postgres, cleaned(tmp_path, schema))
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(postgres, role, statement, schema, TABLE)
     assert execute(postgres, READER, "SELECT FROM {}.{}", schema, TABLE).rowcount == 3
