@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from os import geteuid
 from pathlib import Path
 
 import dagster as dg
@@ -18,12 +19,11 @@ from taxi_assets.local.services import SERVICES
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.postgres.connection import PostgresAddress
+from taxi_assets_tests.external_postgres import DEBIAN
 from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Proxy
 from taxi_assets_tests.published import Waiting
-
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
+from taxi_assets_tests.real_months import EXCERPTS, FULL_MONTHS, RealMonths
 
 ROOMS = [
     "trips",
@@ -41,8 +41,50 @@ ROOMS = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the fast tests first, a room at a time, then those that run the whole platform."""
+SERVERS = {
+    "apart",
+    "cloud_platform",
+    "dev",
+    "external",
+    "own_home",
+    "platform",
+    "postgres",
+    "services",
+    "taxi",
+}
+"""The fixtures that start a server: PostgreSQL, an emulator, Dagster, the platform."""
+
+ABSENT = {
+    marker: reason
+    for marker, present, reason in [
+        ("full_months", FULL_MONTHS.folder.is_dir(), "../shared/data is not beside this checkout"),
+        ("root", geteuid() == 0, "another user can be taken by root alone"),
+        ("postgres_15", DEBIAN.is_dir(), "Debian's package postgresql-15 is not installed"),
+    ]
+    if not present
+}
+"""The markers of tests that this machine cannot run, with the reasons."""
+
+
+def pytest_report_header() -> list[str]:
+    """Says which tests are not collected on this machine, and why."""
+    return [f"not collected: tests of {marker}: {reason}" for marker, reason in ABSENT.items()]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the tests of servers, leaves out what this machine cannot run, and puts the fast tests first."""
+    for item in items:
+        if item.get_closest_marker("e2e") or SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+    absent = [item for item in items if any(item.get_closest_marker(marker) for marker in ABSENT)]
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]
+    _sort(items)
+
+
+def _sort(items: list[pytest.Item]) -> None:
+    """Puts the fast tests first, a room at a time, then those that run the whole platform."""
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
@@ -51,12 +93,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(EXCERPTS, id="excerpts"),
+        pytest.param(FULL_MONTHS, id="full_months", marks=pytest.mark.full_months),
+    ],
+)
+def real_months(request: pytest.FixtureRequest) -> RealMonths:
+    """Real trip records: the excerpts, and then the full months where they are."""
+    found: RealMonths = request.param
+    return found
+
+
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The real trip records beside the checkout; whoever has none skips the tests on them."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("no real trip records: the folder ../shared/data is not beside this checkout")
-    return SHARED_DATA
+def largest_months() -> RealMonths:
+    """The full months where they are, else the excerpts: for tests that run the whole platform."""
+    return FULL_MONTHS if FULL_MONTHS.folder.is_dir() else EXCERPTS
 
 
 @pytest.fixture(scope="session")

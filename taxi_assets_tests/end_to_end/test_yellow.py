@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets_tests.real_months import Counts, RealMonths
 from taxi_assets_tests.taxi_command import UNSET, Said, Taxi
 
 pytestmark = pytest.mark.e2e
@@ -25,6 +26,11 @@ CHECKS = {
     },
     "yellow/postgres_table": {"agrees_with_clean_taxi", "table_not_empty"},
 }
+
+
+@pytest.fixture(scope="module")
+def expected(largest_months: RealMonths) -> Counts:
+    return largest_months.counts("yellow", "2021-01")
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +63,19 @@ def events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEve
     return [record.event_log_entry.get_dagster_event() for record in records]
 
 
-def test_the_month_stands_in_postgres(apart: Taxi, said: Said) -> None:
-    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == "22303\n"
+def test_the_month_stands_in_postgres(apart: Taxi, said: Said, expected: Counts) -> None:
+    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == f"{expected.kept}\n"
     reasons = apart.sql("SELECT reason, count(*) FROM ny_taxi.yellow_cab_data_rejected GROUP BY 1 ORDER BY 2")
-    assert sum(int(line.rpartition(",")[2]) for line in reasons.splitlines()) == 22_792 - 22_303
+    assert sum(int(line.rpartition(",")[2]) for line in reasons.splitlines()) == expected.rows - expected.kept
 
 
-def test_what_is_said_in_a_pipe(said: Said) -> None:
+def test_what_is_said_in_a_pipe(said: Said, expected: Counts) -> None:
     assert "fetch yellow 2021-01: " in said.err
-    assert "clean yellow 2021-01: 22,792 rows in " in said.err
-    assert "load yellow 2021-01 into PostgreSQL: 22,303 rows in " in said.err
+    assert f"clean yellow 2021-01: {expected.rows:,} rows in " in said.err
+    assert f"load yellow 2021-01 into PostgreSQL: {expected.kept:,} rows in " in said.err
     (row,) = (line.split() for line in said.err.splitlines() if line.startswith("2021-01"))
-    assert row[:5] == ["2021-01", "postgres", "22,792", "22,303", "489"]
+    counts = [f"{count:,}" for count in (expected.rows, expected.kept, expected.rows - expected.kept)]
+    assert row[:5] == ["2021-01", "postgres", *counts]
     assert row[-1] == "ny_taxi.yellow_cab_data"
     assert "NOTICE" not in said.err
     assert "\x1b" not in said.err
@@ -85,7 +92,9 @@ def test_the_run_is_one_like_any_other(run: dg.DagsterRun) -> None:
     assert run.remote_job_origin.location_name == "taxi_assets"
 
 
-def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.DagsterRun, apart: Taxi) -> None:
+def test_each_asset_shows_what_was_done(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, apart: Taxi, expected: Counts
+) -> None:
     shown: dict[str, dict[str, Any]] = {
         event.asset_key.path[-1]: {name: value.value for name, value in event.materialization.metadata.items()}
         for event in events(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -98,12 +107,20 @@ def test_each_asset_shows_what_was_done(instance: dg.DagsterInstance, run: dg.Da
     assert raw["url"].endswith("yellow_tripdata_2021-01.csv.gz")
     assert len(raw["sha256"]) == 64
     assert Path(raw["path"]).stat().st_size == raw["bytes"]
-    assert (clean["rows_read"], clean["rows_kept"], clean["rows_rejected"]) == (22_792, 22_303, 489)
-    assert (clean["dagster/partition_row_count"], rejected["dagster/partition_row_count"]) == (22_303, 489)
+    rejected_rows = expected.rows - expected.kept
+    assert (clean["rows_read"], clean["rows_kept"], clean["rows_rejected"]) == (
+        expected.rows,
+        expected.kept,
+        rejected_rows,
+    )
+    assert (clean["dagster/partition_row_count"], rejected["dagster/partition_row_count"]) == (
+        expected.kept,
+        rejected_rows,
+    )
     assert len(clean["preview"].records) == 10
     assert clean["plot"].startswith("![Trips by hour of the day](data:image/svg+xml;base64,")
     assert Path(clean["path"]).is_relative_to(apart.home)
-    assert table["dagster/partition_row_count"] == 22_303
+    assert table["dagster/partition_row_count"] == expected.kept
     assert "ny_taxi.yellow_cab_data" in table["look"]
     assert not any(values["made_up"] for values in (raw, clean, rejected, table))
 
@@ -136,8 +153,8 @@ def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterI
     assert all(line.strip() in said.err for line in description.splitlines())
 
 
-def test_made_up_trips_do_not_replace_real_ones(apart: Taxi, said: Said) -> None:
+def test_made_up_trips_do_not_replace_real_ones(apart: Taxi, said: Said, expected: Counts) -> None:
     refused = apart.having(TAXI_SOURCE_URL="")("run", "yellow", "--months", "2021-01", "--only", "postgres")
     assert refused.code == 1
     assert "stands in postgres from a real file" in refused.err
-    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == "22303\n"
+    assert apart.well("sql", "select count(*) from ny_taxi.yellow_cab_data").out == f"{expected.kept}\n"

@@ -17,6 +17,8 @@ from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
 from taxi_assets.stores.google.resource import GoogleCloud
 
+pytestmark = pytest.mark.servers
+
 BOTH = (BIGQUERY, CLOUD_STORAGE)
 
 

@@ -21,6 +21,8 @@ from taxi_assets.local import postgres as embedded
 from taxi_assets.local import postgres_files
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 
+pytestmark = pytest.mark.servers
+
 ENSURE = """
 import sys
 from pathlib import Path
@@ -76,7 +78,7 @@ def test_it_listens_on_the_socket_alone_and_its_login_is_no_superuser(postgres: 
     assert found == (False,)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to become another user")
+@pytest.mark.root
 def test_another_user_of_the_machine_cannot_connect(postgres: PostgresAddress) -> None:
     test = "import os, socket, sys; os.setuid(12345); socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     command = [sys.executable, "-c", test, f"{postgres.host}/.s.PGSQL.{postgres.port}"]

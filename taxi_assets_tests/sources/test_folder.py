@@ -16,6 +16,7 @@ from taxi_assets.sources.folder import FileTransport
 from taxi_assets.sources.record import Validators
 from taxi_assets.sources.source import TripSource
 from taxi_assets.sources.transport import CHUNK_BYTES, Resume
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, QUICK, gzipped
 
 
@@ -113,9 +114,9 @@ def test_copy_goes_on_where_it_broke_off_only_in_the_same_version(published: Pat
         assert answer.offset == 0
 
 
-def test_published_months_of_the_tlc(shared_data: Path, tmp_path: Path) -> None:
-    source = TripSource(shared_data.as_uri(), tmp_path / "raw")
-    sums = dict(reversed(line.split()) for line in (shared_data / "SHA256SUMS").read_text().splitlines())
+def test_published_months_of_the_tlc(real_months: RealMonths, tmp_path: Path) -> None:
+    source = TripSource(real_months.url, tmp_path / "raw")
+    sums = dict(reversed(line.split()) for line in (real_months.folder / "SHA256SUMS").read_text().splitlines())
     raw = source.fetch("green", date(2020, 4, 1))
     name = next(name for name in sums if name.endswith("green/green_tripdata_2020-04.csv.gz"))
     assert raw.sha256 == sums[name]

@@ -22,6 +22,7 @@ from taxi_assets.sources.sample.server import newest_month
 from taxi_assets.sources.sample.trips import CHUNK_ROWS
 from taxi_assets.sources.source import TripSource
 from taxi_assets.trips.columns import SERVICES
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.sources.conftest import MONTH, QUICK
 
 ROWS = 20_000
@@ -160,8 +161,8 @@ def test_columns_are_those_that_the_registry_requires(tmp_path: Path, service: s
 
 
 @pytest.mark.parametrize("service", ["yellow", "green"])
-def test_header_is_that_of_the_published_file(tmp_path: Path, shared_data: Path, service: str) -> None:
-    real = read(shared_data / service / f"{service}_tripdata_2020-06.csv.gz").column_names
+def test_header_is_that_of_the_published_file(tmp_path: Path, real_months: RealMonths, service: str) -> None:
+    real = read(real_months.path(service, "2020-06")).column_names
     assert read(made(tmp_path, service, date(2020, 6, 1), rows=10)).column_names == real
 
 

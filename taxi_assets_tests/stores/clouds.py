@@ -17,8 +17,11 @@ from taxi_assets.stores.lake.verify import LakeContents, read_back
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.stores.months import RUN
 from taxi_assets_tests.trips.made import RULES
+
+APRIL_AND_MAY = ["2020-04", "2020-05"]
 
 
 def store(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> LakeLoadResult:
@@ -42,11 +45,11 @@ def names(cloud: GoogleCloud, prefix: str) -> list[str]:
     return [blob.name for blob in cloud.storage().list_blobs(cloud.bucket, prefix=prefix)]
 
 
-def green(data: Path, folder: Path, name: str) -> CleanedMonth:
+def green(real_months: RealMonths, folder: Path, name: str) -> CleanedMonth:
     """A real month of green trips, cleaned."""
     folder = folder / f"green-{name}"
     folder.mkdir()
-    path = data / "green" / f"green_tripdata_{name}.csv.gz"
+    path = real_months.path("green", name)
     month = date.fromisoformat(f"{name}-01")
     cleaning = clean_file(
         path,

@@ -19,11 +19,9 @@ def schema() -> str:
     return f"trips {next(_numbers)}"
 
 
-@pytest.fixture(scope="session", params=["the wheel's", "15"])
+@pytest.fixture(scope="session", params=["the wheel's", pytest.param("15", marks=pytest.mark.postgres_15)])
 def external(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresAddress]:
     """A server of somebody else's, of each version that is here."""
-    if request.param == "15" and not DEBIAN.is_dir():
-        pytest.skip("PostgreSQL 15 is not installed on this machine")
     programs = DEBIAN if request.param == "15" else None
     with external_postgres(tmp_path_factory.mktemp("external"), programs) as address:
         yield address

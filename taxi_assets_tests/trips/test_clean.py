@@ -19,6 +19,7 @@ from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.reading.read import read_trips
 from taxi_assets.trips.rules import Rule
 from taxi_assets.trips.table import TripTable
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.trips.made import (
     JANUARY,
     MISSING,
@@ -183,45 +184,42 @@ def test_an_error_in_the_callers_progress_leaves_no_file(tmp_path: Path) -> None
     assert nothing_is_left(tmp_path)
 
 
-REAL = {
-    "green 2020-03": (223_406, 168_499),
-    "green 2020-04": (35_612, 22_812),
-    "green 2020-05": (57_360, 29_127),
-    "green 2020-06": (63_109, 35_492),
-    "green 2020-07": (72_257, 39_306),
-    "green 2020-08": (81_063, 42_910),
-    "green 2020-09": (87_987, 45_322),
-    "yellow 2020-12": (10_000, 9_132),
-    "yellow 2019-02": (10_000, 8_421),
-    "yellow 2021-01": (22_792, 22_303),
-}
-"""Rows of the real files and the kept ones among them, counted with another program (the data's README)."""
+REAL = [
+    *(("green", f"2020-{month:02}") for month in range(3, 10)),
+    ("yellow", "2020-12"),
+    ("yellow", "2019-02"),
+    ("yellow", "2021-01"),
+]
 
 
-@pytest.mark.parametrize("file", REAL)
-def test_the_real_files_keep_the_rows_they_should(shared_data: Path, tmp_path: Path, file: str) -> None:
-    name, month = file.split()
+@pytest.mark.parametrize(("name", "month"), REAL)
+def test_the_real_files_keep_the_rows_they_should(
+    real_months: RealMonths, tmp_path: Path, name: str, month: str
+) -> None:
     service = SERVICES[name]
-    path = shared_data / name / f"{name}_tripdata_{month}.csv.gz"
-    cleaning = clean(path, tmp_path, service, parse_month(month))
-    assert (cleaning.summary.rows_read, cleaning.kept.rows) == REAL[file]
+    cleaning = clean(real_months.path(name, month), tmp_path, service, parse_month(month))
+    expected = real_months.counts(name, month)
+    assert (cleaning.summary.rows_read, cleaning.kept.rows) == (expected.rows, expected.kept)
     assert cleaning.kept.rows + cleaning.rejected.rows == cleaning.summary.rows_read
     reasons = Counter(rows_of(cleaning.rejected)["reason"].to_pylist())
-    assert reasons == Counter(cleaning.summary.rejected)
+    assert reasons == Counter(cleaning.summary.rejected) == Counter(expected.rejected)
     assert rule_violations(cleaning.kept, RULES[name]) == 0
     assert cleaning.summary.unknown_columns == []
 
 
-def test_every_real_yellow_file_is_read_whole(shared_data: Path, tmp_path: Path) -> None:
-    for path in sorted((shared_data / "yellow").glob("*20[12][09]-*.csv.gz")):
-        month = parse_month(path.name.removesuffix(".csv.gz")[-7:])
+def test_every_real_yellow_file_is_read_whole(real_months: RealMonths, tmp_path: Path) -> None:
+    paths = sorted((real_months.folder / "yellow").glob("*20[12][09]-*.csv.gz"))
+    assert len(paths) == 24
+    for path in paths:
+        name = path.name.removesuffix(".csv.gz")[-7:]
+        month = parse_month(name)
         whole = read_whole(path, YELLOW, month)
-        assert whole.num_rows == 10_000
+        assert whole.num_rows == real_months.counts("yellow", name).rows
         assert reassembled(clean(path, tmp_path, YELLOW, month), whole.num_rows).equals(whole)
 
 
-def test_a_real_green_file_reassembles(shared_data: Path, tmp_path: Path) -> None:
-    path, month = shared_data / "green" / "green_tripdata_2020-04.csv.gz", date(2020, 4, 1)
+def test_a_real_green_file_reassembles(real_months: RealMonths, tmp_path: Path) -> None:
+    path, month = real_months.path("green", "2020-04"), date(2020, 4, 1)
     whole = read_whole(path, SERVICES["green"], month)
     assert reassembled(clean(path, tmp_path, SERVICES["green"], month), whole.num_rows).equals(whole)
     assert whole["ehail_fee"].null_count == whole.num_rows

@@ -14,6 +14,8 @@ from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.webhook.webhook_process import TOKEN, Webhook, webhook
 
+pytestmark = pytest.mark.servers
+
 RUN = {"service": "green", "month": "2020-04"}
 
 

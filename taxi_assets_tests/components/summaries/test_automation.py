@@ -85,7 +85,7 @@ def made_up_asset(name: str, month: str | None, broken: str | None) -> dg.Assets
 
 
 @pytest.fixture
-def platform(definitions: dg.Definitions) -> Iterator[Evaluated]:
+def evaluated(definitions: dg.Definitions) -> Iterator[Evaluated]:
     evaluated = Evaluated(definitions)
     evaluated.zones()
     yield evaluated
@@ -96,77 +96,77 @@ def all_of(month: str) -> set[tuple[str, str | None]]:
     return {(f"green/{name}", month) for name in SUMMARIES}
 
 
-def test_a_month_that_lands_is_summarized_once(platform: Evaluated) -> None:
-    assert platform.tick() == set()
-    platform.loaded(MONTH)
-    assert platform.tick() == all_of(MONTH)
-    platform.summarized(MONTH)
-    assert platform.tick() == set()
+def test_a_month_that_lands_is_summarized_once(evaluated: Evaluated) -> None:
+    assert evaluated.tick() == set()
+    evaluated.loaded(MONTH)
+    assert evaluated.tick() == all_of(MONTH)
+    evaluated.summarized(MONTH)
+    assert evaluated.tick() == set()
 
 
-def test_a_month_that_landed_before_the_daemon_ever_ran(platform: Evaluated) -> None:
-    platform.loaded(OTHER)
-    assert platform.tick() == all_of(OTHER)
-    platform.summarized(OTHER)
-    assert platform.tick() == set()
+def test_a_month_that_landed_before_the_daemon_ever_ran(evaluated: Evaluated) -> None:
+    evaluated.loaded(OTHER)
+    assert evaluated.tick() == all_of(OTHER)
+    evaluated.summarized(OTHER)
+    assert evaluated.tick() == set()
 
 
-def test_a_month_that_is_loaded_again_is_summarized_again(platform: Evaluated) -> None:
-    platform.loaded(MONTH)
-    platform.loaded(OTHER)
-    platform.tick()
+def test_a_month_that_is_loaded_again_is_summarized_again(evaluated: Evaluated) -> None:
+    evaluated.loaded(MONTH)
+    evaluated.loaded(OTHER)
+    evaluated.tick()
     for month in (MONTH, OTHER):
-        platform.summarized(month)
-    assert platform.tick() == set()
-    platform.loaded(OTHER)
-    assert platform.tick() == all_of(OTHER)
+        evaluated.summarized(month)
+    assert evaluated.tick() == set()
+    evaluated.loaded(OTHER)
+    assert evaluated.tick() == all_of(OTHER)
 
 
 @pytest.mark.parametrize("check", [*BLOCKING["green/clean_taxi"], *BLOCKING["green/gcs_parquet"]])
-def test_a_blocking_check_that_failed_holds_its_month_up_and_no_other(platform: Evaluated, check: str) -> None:
-    platform.tick()
-    platform.loaded(MONTH, broken=check)
-    platform.loaded(OTHER)
-    assert platform.tick() == all_of(OTHER)
-    platform.loaded(MONTH)
-    assert platform.tick() == all_of(MONTH)
+def test_a_blocking_check_that_failed_holds_its_month_up_and_no_other(evaluated: Evaluated, check: str) -> None:
+    evaluated.tick()
+    evaluated.loaded(MONTH, broken=check)
+    evaluated.loaded(OTHER)
+    assert evaluated.tick() == all_of(OTHER)
+    evaluated.loaded(MONTH)
+    assert evaluated.tick() == all_of(MONTH)
 
 
-def test_a_month_whose_new_version_fails_its_check_keeps_its_summaries(platform: Evaluated) -> None:
-    platform.loaded(MONTH)
-    platform.tick()
-    platform.summarized(MONTH)
-    platform.tick()
-    platform.cleaned(MONTH, broken="month_not_empty")
-    assert platform.tick() == set()
-    platform.loaded(MONTH)
-    assert platform.tick() == all_of(MONTH)
+def test_a_month_whose_new_version_fails_its_check_keeps_its_summaries(evaluated: Evaluated) -> None:
+    evaluated.loaded(MONTH)
+    evaluated.tick()
+    evaluated.summarized(MONTH)
+    evaluated.tick()
+    evaluated.cleaned(MONTH, broken="month_not_empty")
+    assert evaluated.tick() == set()
+    evaluated.loaded(MONTH)
+    assert evaluated.tick() == all_of(MONTH)
 
 
-def test_a_month_that_is_only_cleaned_again_starts_nothing(platform: Evaluated) -> None:
-    platform.loaded(MONTH)
-    platform.tick()
-    platform.summarized(MONTH)
-    platform.tick()
-    platform.cleaned(MONTH)
-    assert platform.tick() == set()
-    platform.cleaned(OTHER)
-    assert platform.tick() == set()
+def test_a_month_that_is_only_cleaned_again_starts_nothing(evaluated: Evaluated) -> None:
+    evaluated.loaded(MONTH)
+    evaluated.tick()
+    evaluated.summarized(MONTH)
+    evaluated.tick()
+    evaluated.cleaned(MONTH)
+    assert evaluated.tick() == set()
+    evaluated.cleaned(OTHER)
+    assert evaluated.tick() == set()
 
 
-def test_new_zones_are_joined_again(platform: Evaluated) -> None:
-    platform.loaded(MONTH)
-    platform.tick()
-    platform.summarized(MONTH)
-    platform.tick()
-    platform.zones()
-    assert platform.tick() == {("green/revenue_per_zone", MONTH)}
+def test_new_zones_are_joined_again(evaluated: Evaluated) -> None:
+    evaluated.loaded(MONTH)
+    evaluated.tick()
+    evaluated.summarized(MONTH)
+    evaluated.tick()
+    evaluated.zones()
+    assert evaluated.tick() == {("green/revenue_per_zone", MONTH)}
 
 
-def test_zones_that_fail_their_check_hold_up_what_joins_with_them(platform: Evaluated) -> None:
-    platform.zones(broken="every_zone")
-    platform.loaded(MONTH)
-    assert platform.tick() == all_of(MONTH) - {("green/revenue_per_zone", MONTH)}
+def test_zones_that_fail_their_check_hold_up_what_joins_with_them(evaluated: Evaluated) -> None:
+    evaluated.zones(broken="every_zone")
+    evaluated.loaded(MONTH)
+    assert evaluated.tick() == all_of(MONTH) - {("green/revenue_per_zone", MONTH)}
 
 
 def test_no_job_of_a_pipeline_holds_a_summary(definitions: dg.Definitions) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from taxi_assets.components.summaries.per_zone_hour import count_zone_hours
 from taxi_assets.trips.columns import GREEN, YELLOW
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.trips.made import clean, csv_file, line
 
 
@@ -29,12 +30,12 @@ def test_hours_begin_on_the_hour_and_strays_keep_their_day(tmp_path: Path) -> No
     ]
 
 
-def test_a_real_month_is_counted_as_pandas_counts_it(shared_data: Path, tmp_path: Path) -> None:
-    path = shared_data / "green" / "green_tripdata_2020-04.csv.gz"
+def test_a_real_month_is_counted_as_pandas_counts_it(real_months: RealMonths, tmp_path: Path) -> None:
+    path = real_months.path("green", "2020-04")
     counted = count_zone_hours(clean(path, tmp_path, GREEN, date(2020, 4, 1)).kept, GREEN)
     rows = pd.read_csv(path, parse_dates=["lpep_pickup_datetime"], dtype={"store_and_fwd_flag": str})
     rows = rows[(rows.passenger_count > 0) & (rows.trip_distance > 0)]
     expected = rows.groupby(["PULocationID", rows.lpep_pickup_datetime.dt.floor("h")]).size()
     found = {(row["pu_location_id"], pd.Timestamp(row["pickup_hour"])): row["trips"] for row in counted.to_pylist()}
     assert found == expected.to_dict()
-    assert sum(found.values()) == 22_812
+    assert sum(found.values()) == real_months.counts("green", "2020-04").kept

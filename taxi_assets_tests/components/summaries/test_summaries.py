@@ -25,6 +25,7 @@ from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.intermediate import TripTableIOManager, table_path
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
+from taxi_assets_tests.real_months import EXCERPTS, RealMonths
 from taxi_assets_tests.stores.clouds import green, store
 from taxi_assets_tests.taxi_command import UNSET
 from taxi_assets_tests.trips.made import RULES
@@ -35,11 +36,11 @@ NAMES = ("trips_per_day", "trips_per_zone_hour", "revenue_per_zone")
 
 
 @pytest.fixture
-def files(shared_data: Path, tmp_path: Path) -> Iterator[Path]:
+def files(tmp_path: Path) -> Iterator[Path]:
     """A folder of a source, which a test may change."""
     source = tmp_path / "source"
     (source / "misc").mkdir(parents=True)
-    lookup = (shared_data / "misc" / "taxi_zone_lookup.csv").read_text()
+    lookup = (EXCERPTS.folder / "misc" / "taxi_zone_lookup.csv").read_text()
     (source / "misc" / "taxi_zone_lookup.csv").write_text(lookup)
     with pytest.MonkeyPatch.context() as patch:
         told = {**UNSET, "TAXI_HOME": str(tmp_path / "home"), "TAXI_SOURCE_URL": source.as_uri()}
@@ -51,15 +52,15 @@ def files(shared_data: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def platform(cloud: GoogleCloud, files: Path, shared_data: Path, tmp_path: Path) -> Platform:
-    return Platform(cloud, shared_data, tmp_path)
+def platform(cloud: GoogleCloud, files: Path, real_months: RealMonths, tmp_path: Path) -> Platform:
+    return Platform(cloud, real_months, tmp_path)
 
 
 class Platform:
     """Summaries and what they need: cleaned months on disk, and trips in BigQuery."""
 
-    def __init__(self, cloud: GoogleCloud, data: Path, folder: Path) -> None:
-        self.cloud, self.data, self.folder = cloud, data, folder
+    def __init__(self, cloud: GoogleCloud, months: RealMonths, folder: Path) -> None:
+        self.cloud, self.months, self.folder = cloud, months, folder
         document = yaml.safe_load((FOLDER / "summaries" / "defs.yaml").read_text())
         told = document["attributes"]
         told["services"] = [service for service in told["services"] if service["service"] == "green"]
@@ -80,7 +81,7 @@ class Platform:
 
     def load(self, month: str) -> Any:
         """A real month on disk and in BigQuery."""
-        cleaned = green(self.data, self.folder, month)
+        cleaned = green(self.months, self.folder, month)
         load = store(self.cloud, cleaned).load
         replace_month(self.cloud, load, "mage", "green_taxi")
         path = table_path(self.folder / "home", "clean", "green", month)
@@ -103,7 +104,7 @@ class Platform:
 
     def of_the_file(self, month: str) -> pd.DataFrame:
         """What a pipeline keeps of the file, by pandas alone."""
-        path = self.data / "green" / f"green_tripdata_{month}.csv.gz"
+        path = self.months.path("green", month)
         rows = pd.read_csv(path, parse_dates=["lpep_pickup_datetime"], dtype={"store_and_fwd_flag": str})
         return rows[(rows.passenger_count > 0) & (rows.trip_distance > 0)]
 
@@ -155,7 +156,7 @@ def test_a_trial_takes_no_place_in_a_summary(platform: Platform) -> None:
     assert platform.make("green/trips_per_zone_hour", month="2020-04").success
     trips = platform.rows("SELECT SUM(trips) FROM {d}.green_trips_per_zone_hour")
     trial = clean_file(
-        platform.data / "green" / "green_tripdata_2020-04.csv.gz",
+        platform.months.path("green", "2020-04"),
         name="trial",
         service=GREEN,
         month=date(2020, 4, 1),

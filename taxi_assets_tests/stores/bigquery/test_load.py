@@ -24,8 +24,9 @@ from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
+from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.stores.cloud_process import WAREHOUSE_MOMENTS
-from taxi_assets_tests.stores.clouds import green, killed_at, store
+from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, store
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
 
 Proxied = tuple[GoogleCloud, Proxy, Proxy]
@@ -91,12 +92,12 @@ def test_a_table_that_others_changed_does_not_agree_with_its_log(cloud: GoogleCl
 
 
 def test_two_months_loaded_at_the_same_time_both_stand_there(
-    cloud: GoogleCloud, shared_data: Path, tmp_path: Path
+    cloud: GoogleCloud, real_months: RealMonths, tmp_path: Path
 ) -> None:
-    months = [green(shared_data, tmp_path, name) for name in ("2020-04", "2020-05")]
+    months = [green(real_months, tmp_path, name) for name in APRIL_AND_MAY]
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda month: load(cloud, month, "date"), months))
-    assert [one.rows for one in done] == [22_812, 29_127]
+    assert [one.rows for one in done] == list(real_months.kept("green", APRIL_AND_MAY).values())
     assert [totals(cloud, month).agrees for month in months] == [True, True]
     wrong = "SELECT COUNT(*) FROM trips WHERE lpep_pickup_date IS DISTINCT FROM DATE(lpep_pickup_datetime)"
     assert rows(cloud, wrong) == [(0,)]
