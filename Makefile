@@ -1,17 +1,31 @@
-# make run: sets up, then yellow 2021-01 into every store.   make test: sets up, then the tests.
+# `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python requirements/install.py
+PYTEST_OPTIONS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup password run test check requirements clean
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev password run test test-fast coverage check requirements clean
 
-setup: .venv/ready password
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.venv/ready: requirements/dev.txt pyproject.toml
+setup: .venv/ready password ## sets up what running needs: .venv, and .env.local with a password
+
+setup-dev: .venv/ready-dev password ## sets up what the tests and checks need, too
+
+.venv/ready: requirements/runtime.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 14) or sys.exit("taxi_assets needs Python 3.11 to 3.14, and $(PYTHON) is %d.%d. Next: make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --only-binary :all: --require-hashes -r requirements/uv.txt \
+		|| echo "uv does not install here, so pip does the rest: this takes a minute longer."
+	$(INSTALL) --require-hashes -r requirements/runtime.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements/dev.txt
+	$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # A random password for docker-compose.yml's database, where .env.local (git-ignored) has none. The embedded server asks
@@ -19,25 +33,33 @@ setup: .venv/ready password
 password:
 	@grep -qs '^POSTGRES_PASSWORD=' .env.local || (umask 077; $(PYTHON) -c 'import secrets; print("# The database of docker-compose.yml, or the one that POSTGRES_HOST names.\nPOSTGRES_PASSWORD=" + secrets.token_urlsafe(24))' >> .env.local)
 
-run: setup
+run: setup ## loads yellow 2021-01 into every store
 	$(BIN)/taxi run yellow --months 2021-01
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup-dev ## runs all tests
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-check: setup
+test-fast: setup-dev ## runs the tests that start no server
+	$(BIN)/python -m pytest -m "not servers" $(PYTEST_OPTIONS)
+
+coverage: setup-dev ## runs all tests and measures which lines they run
+	$(BIN)/python -m pytest --cov $(PYTEST_OPTIONS)
+
+check: setup-dev ## checks style, types, imports and Dagster's definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DAGSTER_DISABLE_TELEMETRY=yes $(BIN)/dg check defs
 
-# Pins every dependency with its hashes; needs `uv` on the PATH. No index address is written.
-requirements:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
-		--no-emit-index-url --no-emit-find-links --no-header --extra local -o requirements/runtime.txt pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
-		--no-emit-index-url --no-emit-find-links --no-header --extra local --extra dev \
-		-c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+requirements: .venv/ready ## pins every dependency anew, with hashes and without an index address
+	$(BIN)/uv pip compile $(COMPILE) --extra local -o requirements/runtime.txt pyproject.toml
+	$(BIN)/uv pip compile $(COMPILE) --extra local --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	echo uv | $(BIN)/uv pip compile $(COMPILE) --no-annotate -o requirements/uv.txt -
 
-clean:
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-header
+
+clean: ## stops the local services; removes .venv and .taxi, data included
 	-$(BIN)/taxi down
 	rm -rf .venv .taxi
