@@ -50,7 +50,9 @@ check: setup-dev ## checks style, types, imports and Dagster's definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	DAGSTER_DISABLE_TELEMETRY=yes $(BIN)/dg check defs
+	@# In an instance of its own: that of dagster.yaml would start PostgreSQL.
+	home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && printf 'telemetry:\n  enabled: false\n' > "$$home/dagster.yaml" \
+		&& DAGSTER_HOME="$$home" $(BIN)/dg check defs
 
 requirements: .venv/ready ## pins every dependency anew, with hashes and without an index address
 	$(BIN)/uv pip compile $(COMPILE) --extra local -o requirements/runtime.txt pyproject.toml
