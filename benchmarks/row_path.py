@@ -11,6 +11,8 @@ and lists each file of the installed `taxi_assets` with a function that is enter
 - Entered: the interpreter calls a function, a method, a lambda or a comprehension of the file, or goes on with a
   generator of it, in any thread. Whatever the platform does in the window counts, also its progress, its checks, its
   metadata, and Dagster's storage of events.
+- Rows pass through a file if a function of it takes or returns rows: bytes of the file, Arrow data, or the object that
+  stands for a file of rows or a cleaned month. These files are marked with `*`.
 - Not counted: bodies of modules and classes, and what runs because a module is imported in the window; child
   processes; files that are only imported; code that is not Python's.
 
@@ -36,7 +38,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 SERVICE, MONTH = "yellow", "2021-01"
 FILE = f"{SERVICE}_tripdata_{MONTH}"
@@ -55,7 +57,8 @@ class Recorder:
     """The files that are entered while the window is open, with the first function of each, in order.
 
     Attributes:
-        at_commit: The record as it was when the rows were committed; None: they were not.
+        at_commit: The record as it was when the rows were committed, and which of its files the rows pass through;
+            None: they were not committed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,17 +66,24 @@ class Recorder:
         self._open = False
         self._written = False
         self._entered: dict[str, str] = {}
-        self.at_commit: dict[str, str] | None = None
+        self._passed: set[str] = set()
+        self.at_commit: tuple[dict[str, str], set[str]] | None = None
 
     def profile(self, frame: FrameType, event: str, argument: object) -> None:
         """As `sys.setprofile` asks for it."""
-        if not self._open or event != "call":
-            return
         code = frame.f_code
-        if not code.co_filename.startswith(self._folder) or code.co_filename in self._entered:
+        if not self._open or event not in ("call", "return") or not code.co_filename.startswith(self._folder):
             return
-        if code.co_flags & inspect.CO_OPTIMIZED and not _importing(frame):
-            self._entered[code.co_filename] = code.co_qualname
+        if not code.co_flags & inspect.CO_OPTIMIZED or code.co_filename in self._passed or _importing(frame):
+            return
+        if event == "call":
+            self._entered.setdefault(code.co_filename, code.co_qualname)
+            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            handed = any(_holds_rows(frame.f_locals.get(name)) for name in names)
+        else:
+            handed = _holds_rows(argument)
+        if handed:
+            self._passed.add(code.co_filename)
 
     def response(self) -> None:
         """Opens the window."""
@@ -86,8 +96,21 @@ class Recorder:
     def commit(self) -> None:
         """Keeps the record if rows were written since the last commit."""
         if self._written:
-            self.at_commit = dict(self._entered)
+            self.at_commit = dict(self._entered), set(self._passed)
             self._written = False
+
+
+def _holds_rows(value: object) -> bool:
+    """Whether a value is rows: bytes of the file, Arrow data, an object with the path of a file of rows, or a month."""
+    import pyarrow as pa
+
+    if isinstance(value, bytes | bytearray | pa.RecordBatch | pa.Table | pa.Array | pa.ChunkedArray):
+        return len(value) > 1
+    if type(value) in (tuple, list):
+        return any(_holds_rows(item) for item in cast(list[object], value)[:4])
+    if not type(value).__module__.startswith("taxi_assets."):
+        return False
+    return isinstance(getattr(getattr(value, "kept", value), "path", None), Path)
 
 
 def _importing(frame: FrameType) -> bool:
@@ -188,14 +211,14 @@ def run() -> None:
         sys.exit(f"{' '.join(COMMAND)} ended with {code}.")
 
 
-def report(entered: dict[str, str], folder: Path) -> None:
-    """Prints the number of files, then the files by room, each with its place in the order."""
+def report(entered: dict[str, str], passed: set[str], folder: Path) -> None:
+    """Prints the numbers of files, then the files by room, each with its place in the order; `*`: rows pass through."""
     rooms: dict[str, list[str]] = {}
     for number, (name, function) in enumerate(entered.items(), 1):
         path = Path(name).relative_to(folder)
         room = path.parent.as_posix() if path.parent.parts else folder.name
-        rooms.setdefault(room, []).append(f"{number:4} {path.as_posix():45} {function}")
-    print(f"files on a row's way: {len(entered)}, in {len(rooms)} rooms")
+        rooms.setdefault(room, []).append(f"{number:4}{'*' if name in passed else ' '} {path.as_posix():45} {function}")
+    print(f"files entered: {len(entered)}, in {len(rooms)} rooms; rows pass through {len(passed)} of them")
     for room, lines in rooms.items():
         print(f"{room}: {len(lines)}")
         print("\n".join(lines))
@@ -218,7 +241,7 @@ def main() -> None:
             sys.setprofile(None)
     if recorder.at_commit is None:
         sys.exit("No commit of the month's rows was seen: no ingest by ADBC and no COPY by psycopg after the response.")
-    report(recorder.at_commit, folder)
+    report(*recorder.at_commit, folder)
 
 
 if __name__ == "__main__":
