@@ -81,6 +81,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=absent)
         items[:] = [item for item in items if item not in absent]
     _sort(items)
+    _restore_order(items)
+
+
+def _restore_order(items: list[pytest.Item]) -> None:
+    """Puts the tests of a module marked `in_order` back into the order of the file, where a plugin shuffled them."""
+    modules = {item.path for item in items if item.get_closest_marker("in_order")}
+    for module in modules:
+        places = [place for place, item in enumerate(items) if item.path == module]
+        ordered = sorted((items[place] for place in places), key=lambda item: item.reportinfo()[1] or 0)
+        for place, item in zip(places, ordered, strict=True):
+            items[place] = item
 
 
 def _sort(items: list[pytest.Item]) -> None:

@@ -31,6 +31,7 @@ from taxi_assets_tests.taxi_command import Taxi
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.in_order,
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER), reason="no browser: Debian's packages chromium and chromium-driver are not here"
     ),

@@ -19,7 +19,7 @@ from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
 from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.taxi_command import Said, Taxi
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.in_order]
 
 MONTH = "2021-01"
 CSV = f"/yellow/yellow_tripdata_{MONTH}.csv.gz"
