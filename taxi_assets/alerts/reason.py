@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import dagster as dg
 from pydantic import SecretStr
 
 from taxi_assets.alerts.alert import Reason
 from taxi_assets.settings import settings
 
 if TYPE_CHECKING:
-    from dagster._core.execution.plan.objects import StepFailureData
-    from dagster_shared.error import SerializableErrorInfo
+    from taxi_assets.instance.dagster_private import SerializableErrorInfo, StepFailureData
 
 MOST_CHARACTERS = 1000
 _DETAIL = re.compile(r"  (Expected|Found|Where|Intact|Next): +(.*)")
@@ -32,7 +32,7 @@ def why(error: SerializableErrorInfo | None) -> Reason:
     while error.cause:
         error = error.cause
     name, _, said = error.message.partition(": ")
-    clear = name.startswith(("taxi_assets.", "dagster._core.definitions.events.Failure"))
+    clear = name.startswith(("taxi_assets.", f"{dg.Failure.__module__}.{dg.Failure.__qualname__}"))
     return parse_reason(said if clear and said else error.message)
 
 

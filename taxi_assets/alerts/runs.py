@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.events import JobFailureData
-from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from taxi_assets.alerts.alert import Reason
 from taxi_assets.alerts.reason import parse_reason, step_failure_reason, why
-
-if TYPE_CHECKING:
-    from dagster._core.events import DagsterEvent
 
 _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
@@ -33,7 +27,7 @@ class EndedRun:
     """A run with those of its events that alerts need."""
 
     run: dg.DagsterRun
-    events: tuple[DagsterEvent, ...]
+    events: tuple[dg.DagsterEvent, ...]
 
     @classmethod
     def read(cls, instance: dg.DagsterInstance, run: dg.DagsterRun) -> EndedRun:
@@ -41,7 +35,7 @@ class EndedRun:
         entries = instance.all_logs(run.run_id, of_type=_TYPES)
         return cls(run, tuple(entry.dagster_event for entry in entries if entry.dagster_event))
 
-    def _of(self, kind: dg.DagsterEventType) -> list[DagsterEvent]:
+    def _of(self, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
         return [event for event in self.events if event.event_type == kind]
 
     @property
@@ -52,7 +46,7 @@ class EndedRun:
     @property
     def retries(self) -> int:
         """How often Dagster started the run again."""
-        return int(self.run.tags.get(RETRY_NUMBER_TAG, "0"))
+        return int(self.run.tags.get("dagster/retry_number", "0"))
 
     @cached_property
     def assets_of_step(self) -> dict[str, list[dg.AssetKey]]:
@@ -90,9 +84,8 @@ class EndedRun:
             return reason
         for event in self._of(dg.DagsterEventType.RUN_FAILURE):
             # Whoever marks a run failed from outside says why in the message alone.
-            data = event.event_specific_data
-            if isinstance(data, JobFailureData) and data.error:
-                return why(data.error)
+            if event.event_specific_data and (error := event.job_failure_data.error):
+                return why(error)
             return parse_reason(event.message or "")
         return parse_reason("")
 

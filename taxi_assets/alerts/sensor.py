@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,6 +34,8 @@ RETRY_SECONDS = 600
 """How long a failed run is left to Dagster, which said that it would start it again."""
 EVENTS_A_TICK = 200
 
+AUTO_RETRY_RUN_ID_TAG = "dagster/auto_retry_run_id"
+WILL_RETRY_TAG = "dagster/will_retry"
 RUN_FAILURE = dg.DagsterEventType.RUN_FAILURE
 RUN_SUCCESS = dg.DagsterEventType.RUN_SUCCESS
 CHECK = dg.DagsterEventType.ASSET_CHECK_EVALUATION

@@ -72,37 +72,31 @@ def _request(
     instance: dg.DagsterInstance, pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: RunOptions
 ) -> str:
     import dagster as dg
-    from dagster._core.execution.backfill import PartitionBackfill
-    from dagster._core.utils import make_new_backfill_id
 
     from taxi_assets.definitions import defs
+    from taxi_assets.instance.dagster_private import add_backfill
     from taxi_assets.instance.runs import started_by
 
     names = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
-    backfill = PartitionBackfill.from_asset_partitions(
-        backfill_id=make_new_backfill_id(),
-        asset_graph=defs().get_repository_def().asset_graph,
-        partition_names=[month_name(month) for month in months],
-        asset_selection=[dg.AssetKey([pipeline.service, name]) for name in names],
-        backfill_timestamp=time.time(),
-        tags=started_by(),
-        dynamic_partitions_store=instance,
-        all_partitions=False,
+    return add_backfill(
+        instance,
+        defs().get_repository_def(),
+        assets=[dg.AssetKey([pipeline.service, name]) for name in names],
+        partitions=[month_name(month) for month in months],
+        time=time.time(),
         title=f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}",
-        description=None,
+        tags=started_by(),
         run_config=how.config(pipeline.service),
     )
-    instance.add_backfill(backfill)
-    return backfill.backfill_id
 
 
 def _watch(instance: dg.DagsterInstance, backfill_id: str, months: Sequence[date]) -> dict[date, Outcome]:
-    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+    from taxi_assets.instance.dagster_private import has_ended
 
     told: dict[date, Outcome] = {}
     while True:
         backfill = instance.get_backfill(backfill_id)
-        over = backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES
+        over = backfill is None or has_ended(backfill)
         now = _outcomes(instance, backfill_id)
         for month, outcome in now.items():
             if outcome.end != "left" and told.get(month) != outcome:

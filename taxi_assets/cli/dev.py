@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from taxi_assets.cli.screen import messages
@@ -72,9 +74,10 @@ def develop(port: int) -> int:
     start_all()
     workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
     module = [sys.executable, "-m"]
+    daemon = str(Path(sysconfig.get_path("scripts"), "dagster-daemon"))
     processes = [
         Supervised("webserver", [*module, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace]),
-        Supervised("daemon", [*module, "dagster._daemon", "run", *workspace]),
+        Supervised("daemon", [daemon, "run", *workspace]),
     ]
     if settings().taxi_webhook_token:
         processes.append(Supervised("webhook", [*module, "taxi_assets.cli.app", "webhook"]))

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from taxi_assets.failures import TRANSIENT
+from taxi_assets.instance.dagster_private import requested_backfills
+
+if TYPE_CHECKING:
+    from taxi_assets.instance.dagster_private import PartitionBackfill
 
 FILE_TAG = "taxi/file"
 """The tag of a run that says for which version of a month's file it was requested."""
 
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _PARTITION_TAG = "dagster/partition"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_TAG = "dagster/auto_retry_run_id"
@@ -42,7 +46,8 @@ class Attempt:
 def months_in_progress(instance: dg.DagsterInstance, service: str) -> set[str]:
     """The months of a service for which a run waits, is under way or will be retried, or that a backfill will reach."""
     months = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)):
+    unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
         if _is_of(run, service):
             months.add(run.tags.get(_PARTITION_TAG, ""))
     # Between a failure and its retry there is a moment without a run.
@@ -50,8 +55,7 @@ def months_in_progress(instance: dg.DagsterInstance, service: str) -> set[str]:
     for run in instance.get_runs(retried, limit=100):
         if _is_of(run, service) and _RETRIED_TAG not in run.tags:
             months.add(run.tags.get(_PARTITION_TAG, ""))
-    requested = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])
-    for backfill in instance.get_backfills(filters=requested):
+    for backfill in requested_backfills(instance):
         months.update(_months_of(backfill, service))
     return months - {""}
 

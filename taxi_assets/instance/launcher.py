@@ -10,16 +10,20 @@ import socket
 from typing import Any
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
-from dagster._serdes import ConfigurableClassData
 
+from taxi_assets.instance.dagster_private import (
+    CheckRunHealthResult,
+    ConfigurableClassData,
+    LaunchRunContext,
+    WorkerStatus,
+)
 from taxi_assets.instance.processes import HOST_TAG, dead_process
 
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _INTACT = "Every store holds the old month or the new one, whole. The retry goes on with the step that was cut off."
 
 
-class TaxiRunLauncher(DefaultRunLauncher):
+class TaxiRunLauncher(dg.DefaultRunLauncher):
     """Launches runs as Dagster does by default, and knows whether their processes live."""
 
     @classmethod

@@ -1,34 +1,28 @@
-"""A job of the project, as Dagster names it in a run: for processes that create runs themselves."""
+"""The project's jobs as Dagster names them in a run: for processes that create runs themselves."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from taxi_assets.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
-    from dagster._core.origin import JobPythonOrigin
-    from dagster._core.remote_origin import RemoteJobOrigin
+    from taxi_assets.instance.dagster_private import ReconstructableJob, RemoteJobOrigin
 
-MODULE = "taxi_assets.definitions"
-ATTRIBUTE = "defs"
+LOCATION = "taxi_assets"
+"""The name of the code location: in workspace.yaml, deploy/workspace.yaml and pyproject.toml."""
 
 
-def job_origins(job_name: str) -> tuple[JobPythonOrigin, RemoteJobOrigin]:
-    """The job as a process of this environment loads it, and as the workspace of webserver and daemon knows it."""
-    from dagster._core.code_pointer import ModuleCodePointer
-    from dagster._core.origin import DEFAULT_DAGSTER_ENTRY_POINT, JobPythonOrigin, RepositoryPythonOrigin
-    from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
-    from dagster._core.workspace.load import location_origins_from_yaml_paths
+def reconstructable_job(name: str) -> ReconstructableJob:
+    """The job as any process of this environment loads it."""
+    from taxi_assets.instance.dagster_private import ReconstructableRepository
 
-    repository = RepositoryPythonOrigin(
-        executable_path=sys.executable,
-        code_pointer=ModuleCodePointer(MODULE, ATTRIBUTE, str(PROJECT_ROOT)),
-        entry_point=DEFAULT_DAGSTER_ENTRY_POINT,
-    )
-    location = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.yaml")])[0]
-    return (
-        JobPythonOrigin(job_name, repository_origin=repository),
-        RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name),
-    )
+    repository = ReconstructableRepository.for_module("taxi_assets.definitions", "defs", str(PROJECT_ROOT))
+    return repository.get_reconstructable_job(name)
+
+
+def remote_origin(job_name: str) -> RemoteJobOrigin:
+    """The job as webserver and daemon find it, wherever they load it from: by the name of the location."""
+    from taxi_assets.instance.dagster_private import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+
+    return RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), "__repository__").get_job_origin(job_name)

@@ -75,17 +75,9 @@ def _process_event(instance: DagsterInstance, run_id: str) -> tuple[int, float] 
 
 def _death_at_server(server: dict[str, object], run_id: str) -> str | None:
     """Asks the code server of another machine or container, which knows the processes of its runs."""
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-    from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
-    from dagster._serdes import deserialize_value
+    from taxi_assets.instance.dagster_private import code_server_has_run
 
-    client = DagsterGrpcClient(port=server.get("port"), socket=server.get("socket"), host=str(server["host"]))  # type: ignore[arg-type]
-    try:
-        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=_ASK_SECONDS)
-    except DagsterUserCodeUnreachableError:
-        return None
-    if deserialize_value(answer, CanCancelExecutionResult).can_cancel:
+    if code_server_has_run(server, run_id, timeout=_ASK_SECONDS) is not False:
         return None
     return f"The code server at {server['host']} has no process for it any more."
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.instance.origins import job_origins
+from taxi_assets.instance.origins import reconstructable_job, remote_origin
 from taxi_assets.instance.processes import PROCESS_TAG, this_process
 
 if TYPE_CHECKING:
@@ -53,13 +53,11 @@ def run_job(
         TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
     """
     import dagster as dg
-    from dagster._core.execution.api import execute_run
-    from dagster._utils.hosted_user_process import recon_job_from_origin
 
+    from taxi_assets.instance.dagster_private import execute_run
     from taxi_assets.instance.launcher import fail_dead_runs
 
-    local, remote = job_origins(job_name)
-    job = recon_job_from_origin(local)
+    job = reconstructable_job(job_name)
     with _clear_definition_errors():
         definition = job.get_definition()
     keys = frozenset(dg.AssetKey([service, name]) for name in assets)
@@ -78,7 +76,7 @@ def run_job(
                 PROCESS_TAG: this_process(),
                 **tags,
             },
-            origins=(job.get_python_origin(), remote),
+            origins=(job.get_python_origin(), remote_origin(job_name)),
         )
         result = execute_run(job, run, instance)
         return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
@@ -94,8 +92,7 @@ def _create_run(
     origins: tuple[Any, Any],
 ) -> dg.DagsterRun:
     """A run of these assets with their checks in the job: `create_run_for_job` would add those outside the job."""
-    from dagster._core.execution.api import create_execution_plan
-    from dagster._core.snap import snapshot_from_execution_plan
+    from taxi_assets.instance.dagster_private import create_execution_plan, execution_plan_snapshot
 
     checks = {check for check in definition.asset_layer.asset_graph.asset_check_keys if check.asset_key in assets}
     chosen = definition.get_subset(asset_selection=assets, asset_check_selection=checks)
@@ -109,7 +106,7 @@ def _create_run(
         root_run_id=None,
         parent_run_id=None,
         step_keys_to_execute=plan.step_keys_to_execute,
-        execution_plan_snapshot=snapshot_from_execution_plan(plan, chosen.get_job_snapshot_id()),
+        execution_plan_snapshot=execution_plan_snapshot(plan, chosen),
         job_snapshot=chosen.get_job_snapshot(),
         parent_job_snapshot=chosen.get_parent_job_snapshot(),
         asset_selection=assets,

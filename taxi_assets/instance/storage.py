@@ -6,16 +6,15 @@ machine can read it. So they take none: where the database is, and its password,
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
-from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
-from dagster._core.storage.root import LocalArtifactStorage
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from psycopg import sql
 from sqlalchemy import URL
 from sqlalchemy.exc import InternalError
 
+from taxi_assets.instance.dagster_private import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from taxi_assets.instance.home import dagster_folder
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect, postgres_address
@@ -63,9 +62,12 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
         """
         address = postgres_address(settings())
         _ensure_schema(address)
-        storage = cls(postgres_url=_url(address), inst_data=inst_data)
-        storage._event_log_storage = PoolsMadeOnce(_url(address), should_autocreate_tables=False)
-        return storage
+        return cls(postgres_url=_url(address), inst_data=inst_data)
+
+    @cached_property
+    def event_log_storage(self) -> PoolsMadeOnce:
+        """The event log; its tables exist by then, since the base class makes them."""
+        return PoolsMadeOnce(self.postgres_url, should_autocreate_tables=False)
 
 
 class TaxiArtifactStorage(LocalArtifactStorage):

@@ -8,10 +8,9 @@ from typing import Any, cast
 from uuid import UUID, uuid5
 
 import dagster as dg
-from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.errors import DagsterRunAlreadyExists
 
-from taxi_assets.instance.origins import job_origins
+from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
+from taxi_assets.instance.origins import reconstructable_job, remote_origin
 from taxi_assets.pipeline import pipelines
 from taxi_assets.webhook.bodies import ReportMaterialization, StartRun
 from taxi_assets.webhook.errors import RequestRefused
@@ -78,7 +77,6 @@ class RunService:
     def _create(
         self, job: dg.JobDefinition, month: str, config: dict[str, Any], key: str | None, caller: str | None
     ) -> dg.DagsterRun:
-        local, remote = job_origins(job.name)
         return self.instance.create_run_for_job(
             job_def=job,
             run_id=_run_id(key) if key else None,
@@ -88,8 +86,8 @@ class RunService:
                 "taxi/started_by": _by(caller),
                 **({"taxi/idempotency_key": key} if key else {}),
             },
-            remote_job_origin=remote,
-            job_code_origin=local,
+            remote_job_origin=remote_origin(job.name),
+            job_code_origin=reconstructable_job(job.name).get_python_origin(),
         )
 
     def _again(self, run_id: str, job: str, month: str, config: dict[str, Any]) -> Queued:
@@ -138,7 +136,7 @@ class RunService:
                     422, f"{body.asset} has no partitions.", expected="no partition", found=body.partition
                 )
             return
-        with partition_loading_context(dynamic_partitions_store=self.instance):
+        with dg.partition_loading_context(dynamic_partitions_store=self.instance):
             names = partitions.get_partition_keys()
         if body.partition not in names:
             raise RequestRefused(

@@ -8,12 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
 from sqlalchemy.exc import OperationalError
 
 from taxi_assets.alerts import sensor
 from taxi_assets.alerts.events import AlertMaker
+from taxi_assets.instance.dagster_private import ReconstructableRepository, execute_run
 from taxi_assets.settings import Settings
 from taxi_assets_tests.alerts import small_runs
 from taxi_assets_tests.receivers import HttpReceiver, http_receiver
@@ -147,7 +146,8 @@ def again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     tags = {**job.get_tags_for_partition_key("2020-04", None), "dagster/retry_number": "1"}
     retry = instance.create_run_for_job(job, tags=tags, parent_run_id=run.run_id, root_run_id=run.run_id)
     instance.add_run_tags(run.run_id, {"dagster/auto_retry_run_id": retry.run_id})
-    execute_run(InMemoryJob(job), retry, instance)
+    repository = ReconstructableRepository.for_module(small_runs.__name__, "repository")
+    execute_run(repository.get_reconstructable_job(job.name), retry, instance)
 
 
 def test_a_run_that_dagster_starts_again_is_told_of_when_the_retry_has_ended(

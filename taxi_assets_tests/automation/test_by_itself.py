@@ -49,7 +49,7 @@ class Development:
         """The daemon's process."""
         for child in self.process.children():
             with suppress(psutil.Error):
-                if "dagster._daemon" in child.cmdline():
+                if any(word.endswith("/dagster-daemon") for word in child.cmdline()):
                     return child
         return None
 

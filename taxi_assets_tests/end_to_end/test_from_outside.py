@@ -6,7 +6,6 @@ import gzip
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from taxi_assets.settings import PROJECT_ROOT
 from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.receivers import http_receiver
-from taxi_assets_tests.taxi_command import Taxi
+from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 from taxi_assets_tests.trips.made import HEADER, line
 from taxi_assets_tests.webhook.webhook_process import webhook
 
@@ -31,7 +30,7 @@ UNSTEADY, BROKEN = "2021-01", "2021-02"
 @contextmanager
 def daemon(taxi: Taxi) -> Iterator[None]:
     """Dagster's daemon, as `taxi dev` starts it."""
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(PROJECT_ROOT / "workspace.yaml")]
+    command = [str(SCRIPT.with_name("dagster-daemon")), "run", "-w", str(PROJECT_ROOT / "workspace.yaml")]
     environment = {**taxi.environment(), "DAGSTER_HOME": str(taxi.home / "dagster")}
     with Path(os.devnull).open("w") as nowhere:
         process = subprocess.Popen(

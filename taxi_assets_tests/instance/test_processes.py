@@ -13,9 +13,8 @@ from collections.abc import Iterator
 import dagster as dg
 import psutil
 import pytest
-from dagster._core.events import EngineEventData
-from dagster._core.launcher import WorkerStatus
 
+from taxi_assets.instance.dagster_private import EngineEventData, WorkerStatus
 from taxi_assets.instance.launcher import TaxiRunLauncher, fail_dead_runs
 from taxi_assets.instance.processes import HOST_TAG, PROCESS_TAG, dead_process, this_process
 

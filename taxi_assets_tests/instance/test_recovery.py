@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._utils.hosted_user_process import recon_job_from_origin
 
-from taxi_assets.instance.origins import job_origins
+from taxi_assets.instance.origins import reconstructable_job
 from taxi_assets.stores.postgres.connection import connect
 from taxi_assets.trips.months import month_name
 from taxi_assets_tests.published import Waiting, csv_path
@@ -24,7 +23,7 @@ def test_re_execution_goes_on_with_the_step_that_failed(waiting: Waiting) -> Non
     with connect(waiting.postgres) as connection:
         connection.execute(f"DROP SCHEMA {waiting.schema} CASCADE".encode())
     again = dg.execute_job(
-        recon_job_from_origin(job_origins("yellow_taxi_etl")[0]),
+        reconstructable_job("yellow_taxi_etl"),
         waiting.instance,
         # As the UI and run retries do it: with the tags of the run that failed.
         tags={"dagster/partition": month_name(month)},

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
-from dagster._serdes import serialize_value
+from dagster import DagsterInstance, serialize_value
 from pydantic import SecretStr
 from sqlalchemy import make_url
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
 from pydantic import TypeAdapter, ValidationError
 
 from taxi_assets.automation.schedules import State
 from taxi_assets.components.local_files.assets import FILES
 from taxi_assets.components.local_files.folder import Seen, look
+from taxi_assets.instance.dagster_private import INVALID_PARTITION_SUBSTRINGS
 from taxi_assets.settings import settings
 
 INTERVAL_SECONDS = 10

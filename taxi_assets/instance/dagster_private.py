@@ -1,0 +1,148 @@
+"""Every name that this project uses of Dagster's private modules, with the reason why the public API does not do.
+
+No other module imports from `dagster._…`, and this one imports nothing of the project. Modules that take long to import
+are imported inside functions. `taxi_assets_tests/instance/test_dagster_private.py` fails when Dagster moves, renames or
+changes one of the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+# A sensor cannot ask which characters a partition key may not have.
+from dagster._core.definitions.partitions.utils.base import INVALID_PARTITION_SUBSTRINGS
+
+# dg.reconstructable takes a function of a module, not a job of a repository.
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+
+# DagsterInstance.create_run_for_job raises it for a run id that exists.
+from dagster._core.errors import DagsterRunAlreadyExists
+
+# A launched run names its process in this event data.
+from dagster._core.events import EngineEventData
+
+# dg.execute_job creates its run itself: without an origin for the daemon, and without a selection of asset checks.
+from dagster._core.execution.api import create_execution_plan, execute_run
+
+# dg.DefaultRunLauncher is public; the types in the signatures of its methods are not.
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
+# The daemon finds the code of a queued run by its remote origin. Dagster's clients make it from a loaded workspace.
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+
+# dagster.yaml has no setting that moves these below TAXI_HOME without naming the path: our classes derive from them.
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
+
+# The storage classes and launchers that dagster.yaml names take it as an argument.
+from dagster._serdes import ConfigurableClassData
+
+if TYPE_CHECKING:
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.execution.plan.objects import StepFailureData
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.snap import ExecutionPlanSnapshot
+    from dagster_shared.error import SerializableErrorInfo
+
+__all__ = [
+    "INVALID_PARTITION_SUBSTRINGS",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
+    "DagsterRunAlreadyExists",
+    "EngineEventData",
+    "LaunchRunContext",
+    "LocalArtifactStorage",
+    "LocalComputeLogManager",
+    "PartitionBackfill",
+    "ReconstructableJob",
+    "ReconstructableRepository",
+    "RegisteredCodeLocationOrigin",
+    "RemoteJobOrigin",
+    "RemoteRepositoryOrigin",
+    "SerializableErrorInfo",
+    "StepFailureData",
+    "WorkerStatus",
+    "add_backfill",
+    "code_server_has_run",
+    "create_execution_plan",
+    "execute_run",
+    "execution_plan_snapshot",
+    "has_ended",
+    "requested_backfills",
+]
+
+
+def execution_plan_snapshot(plan: ExecutionPlan, job: dg.JobDefinition) -> ExecutionPlanSnapshot:
+    """The form of a plan that `DagsterInstance.create_run` stores; the public API has none that takes asset checks."""
+    from dagster._core.snap import snapshot_from_execution_plan
+
+    return snapshot_from_execution_plan(plan, job.get_job_snapshot_id())
+
+
+def requested_backfills(instance: dg.DagsterInstance) -> Sequence[PartitionBackfill]:
+    """The backfills that the daemon works on; the filter of `DagsterInstance.get_backfills` is private."""
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
+    return instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
+
+
+def add_backfill(
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    *,
+    assets: Sequence[dg.AssetKey],
+    partitions: Sequence[str],
+    time: float,
+    title: str,
+    tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+) -> str:
+    """Adds a backfill of assets for the daemon and returns its id; the public way is the GraphQL of a webserver."""
+    from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.utils import make_new_backfill_id
+
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id=make_new_backfill_id(),
+        asset_graph=repository.asset_graph,
+        partition_names=partitions,
+        asset_selection=assets,
+        backfill_timestamp=time,
+        tags=tags,
+        dynamic_partitions_store=instance,
+        all_partitions=False,
+        title=title,
+        description=None,
+        run_config=run_config,
+    )
+    instance.add_backfill(backfill)
+    return backfill.backfill_id
+
+
+def has_ended(backfill: PartitionBackfill) -> bool:
+    """Whether the daemon is done with a backfill; the statuses are private."""
+    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES
+
+    return backfill.status in BULK_ACTION_TERMINAL_STATUSES
+
+
+def code_server_has_run(server: Mapping[str, Any], run_id: str, *, timeout: int) -> bool | None:
+    """Whether a code server holds the process of a run; None: it does not answer. The gRPC client is private.
+
+    Args:
+        server: Its `host`, and its `port` or `socket`.
+        run_id: The run.
+        timeout: In seconds.
+    """
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+
+    client = DagsterGrpcClient(port=server.get("port"), socket=server.get("socket"), host=server["host"])
+    try:
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run_id), timeout=timeout)
+    except DagsterUserCodeUnreachableError:
+        return None
+    return dg.deserialize_value(answer, CanCancelExecutionResult).can_cancel
