@@ -1,4 +1,4 @@
-"""What the platform says when something is wrong: one shape for every room.
+"""The platform's errors.
 
 An error names what was expected, what was found and where, what is still intact and what to do next. Everything a
 user can cause is a `TaxiError`: the command line prints it without a stack trace, Dagster shows it as a failed step.
@@ -8,18 +8,26 @@ from __future__ import annotations
 
 
 class TaxiError(Exception):
-    """A clear error that trying again does not mend.
+    """A permanent error, with its parts: a retry fails in the same way.
+
+    Attributes:
+        transient: Whether a retry may succeed.
+        default_intact: `intact` of the class's errors that say nothing else.
+        default_next_step: `next_step` of the class's errors that say nothing else.
+        details: Label → text, for each part besides the summary that the error has.
 
     Args:
         summary: One sentence: what went wrong.
         expected: What should have been there.
         found: What was there instead.
         where: File, line, column, address or table.
-        intact: What the error left as it was.
+        intact: What is unharmed.
         next_step: What a person can do about it.
     """
 
     transient = False
+    default_intact: str | None = None
+    default_next_step: str | None = None
 
     def __init__(
         self,
@@ -32,24 +40,27 @@ class TaxiError(Exception):
         next_step: str | None = None,
     ) -> None:
         self.summary = summary
-        self.details = {
-            name: text
-            for name, text in (
-                ("Expected", expected),
-                ("Found", found),
-                ("Where", where),
-                ("Intact", intact),
-                ("Next", next_step),
-            )
-            if text
+        parts = {
+            "Expected": expected,
+            "Found": found,
+            "Where": where,
+            "Intact": intact or self.default_intact,
+            "Next": next_step or self.default_next_step,
         }
+        self.details = {label: text for label, text in parts.items() if text}
         super().__init__(summary)
 
     def __str__(self) -> str:
-        return "\n".join([self.summary, *(f"  {name + ':':<10}{text}" for name, text in self.details.items())])
+        return "\n".join([self.summary, *(f"  {label + ':':<10}{text}" for label, text in self.details.items())])
 
 
 class TransientError(TaxiError):
-    """A clear error that may soon be gone, so that trying again is worth it (a timeout, a 503, a lost server)."""
+    """A transient error, like a timeout, a 503 or a lost server: a retry may succeed."""
 
     transient = True
+
+
+class UsageError(TaxiError):
+    """An error found before anything was started: a wrong name, option or file of the project."""
+
+    default_intact = "nothing was started"

@@ -1,117 +1,227 @@
-"""One folder with one YAML file a pipeline: what Dagster loads its assets from.
+"""The model of a pipeline's YAML file, for the component, the automation and the command line.
 
-The command line reads the same files here, without Dagster, so that a mistyped name is answered at once.
+It imports no Dagster, so that the command line answers a mistyped name at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.settings import settings
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """What the command line needs to know of a pipeline.
-
-    Attributes:
-        service: Name of the service.
-        job: Name of the job that runs the pipeline.
-        stores: Name of the store → its asset: `postgres` → `postgres_table`.
-        attributes: All that its YAML file says.
-    """
-
-    service: str
-    job: str
-    stores: dict[str, str]
-    attributes: dict[str, Any]
-
-    @property
-    def start(self) -> date:
-        """The first month."""
-        from taxi_assets.trips.columns import FIRST_MONTH
-        from taxi_assets.trips.months import parse_month
-
-        return parse_month(self.attributes["start"]) if "start" in self.attributes else FIRST_MONTH
-
-    def cleaning_version(self) -> str:
-        """The version of the cleaning that the YAML file asks for: see `trips.version`."""
-        from taxi_assets.trips.columns import SERVICES
-        from taxi_assets.trips.rules import Rule, cleaning_version
-
-        return cleaning_version(SERVICES[self.service], [Rule(**rule) for rule in self.attributes["reject"]])
-
+from taxi_assets.stores.locations import bigquery_table, lake_uri, postgres_table
+from taxi_assets.stores.table import TableRef
+from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
+from taxi_assets.trips.months import month_name, parse_month
+from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
 
 FOLDER = Path(__file__).parent / "defs"
-_INTACT = "nothing was started"
+COMPONENT = "taxi_assets.components.TaxiPipeline"
 
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
-"""The stores in the order in which a month reaches them, each with the asset that stands for it."""
+"""Store → its asset, in the order in which a month reaches the stores."""
+
+
+class State(StrEnum):
+    """The state of a schedule or sensor until a person switches it in the UI; Dagster's statuses have these names."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lake(_Section):
+    """The objects in the bucket."""
+
+    shape: Literal["month", "date"] = Field(description="One object a month, or one folder a day of pickup, Hive style")
+
+
+class Schedule(_Section):
+    """When a pipeline looks for missing months."""
+
+    cron: str = Field(description="The time in cron's notation: `0 5 * * *`")
+    timezone: str = Field("UTC", description="The time zone of the cron expression, like `America/New_York`")
+    state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
+
+
+class Publication(_Section):
+    """How a pipeline watches what its source publishes."""
+
+    state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
+    newest_months: int | None = Field(
+        None, description="How many of the newest months it looks after; without it, TAXI_NEWEST_MONTHS"
+    )
+
+    # Dagster does not resolve constraints in the types of a nested model's fields.
+    @field_validator("newest_months")
+    @classmethod
+    def _at_least_one(cls, value: int | None) -> int | None:
+        if value is not None and value < 1:
+            raise ValueError("1 or more")
+        return value
+
+
+class Freshness(_Section):
+    """How late a month may be."""
+
+    days: int = Field(description="Days after a month's end by which it stands in every store")
+    cron: str = Field("0 6 * * *", description="The time of the check, in UTC")
+    state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
+
+    @field_validator("days")
+    @classmethod
+    def _not_negative(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError("0 or more")
+        return value
+
+
+class PipelineSpec(BaseModel):
+    """A pipeline's YAML file: one service, its rules, its stores and its automation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service: str = Field(description="Name of the service in the registry of columns")
+    job: str = Field(description="Name of the job that runs the whole pipeline for a month")
+    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
+    reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects the row")
+    postgres: TableRef = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
+    lake: Lake | None = Field(None, description="The objects in Cloud Storage; without it, none are written")
+    bigquery: TableRef | None = Field(None, description="The table in BigQuery, loaded from the lake")
+    start: str = Field(month_name(FIRST_MONTH), description="The first month")
+    schedule: Schedule | None = Field(None, description="When the pipeline looks for missing months")
+    publication: Publication | None = Field(None, description="How the pipeline watches its source")
+    freshness: Freshness | None = Field(None, description="How late a month may be")
+    most_pickups_outside: float = Field(
+        0.01, ge=0, le=1, description="Share of pickups outside the file's month above which a check warns"
+    )
+
+    @field_validator("service")
+    @classmethod
+    def _known_service(cls, value: str) -> str:
+        if value not in SERVICES:
+            raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
+        return value
+
+    @field_validator("start")
+    @classmethod
+    def _month(cls, value: str) -> str:
+        try:
+            return month_name(parse_month(value))
+        except TaxiError as error:
+            raise ValueError(f"{error.summary} Expected: a year and a month, like 2021-01") from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PipelineSpec:
+        if self.bigquery and not self.lake:
+            raise ValueError("BigQuery is loaded from the lake: declare `lake` as well")
+        check_rules(self.reject, self.trips)
+        return self
+
+    @property
+    def trips(self) -> Service:
+        """The service in the registry of columns."""
+        return SERVICES[self.service]
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """Store → its asset, for the stores that the file names, in the order of loading."""
+        return {store: asset for store, asset in STORE_ASSETS.items() if getattr(self, store)}
+
+    @property
+    def first_month(self) -> date:
+        """The first month."""
+        return parse_month(self.start)
+
+    @property
+    def version(self) -> str:
+        """The version of the cleaning: it changes when a column or a rule does."""
+        return cleaning_version(self.trips, self.reject)
+
+    def location(self, store: str, month: date) -> str:
+        """The place of a month in a store under today's settings, as the load log names it: a table, or a URI.
+
+        Args:
+            store: `postgres`, `lake` or `bigquery`.
+            month: The month of the file.
+        """
+        if store == "lake" and self.lake:
+            return lake_uri(settings().lake_bucket, self.service, month, self.lake.shape)
+        if store == "bigquery" and self.bigquery:
+            return str(bigquery_table(self.bigquery, settings().warehouse_project, settings().bigquery_dataset))
+        return str(postgres_table(self.postgres, settings().postgres_schema))
 
 
 @cache
-def pipelines(folder: Path = FOLDER) -> dict[str, Pipeline]:
-    """The pipelines of this project, by the name of their service.
+def read_pipelines(folder: Path = FOLDER) -> dict[str, PipelineSpec]:
+    """The pipelines below a folder: service → pipeline.
 
     Raises:
-        TaxiError: A file is no YAML, or lacks what every pipeline has.
+        TaxiError: A file is no YAML, or not a valid pipeline.
     """
-    found = {}
-    for path in sorted(folder.glob("*/defs.yaml")):
-        attributes = _attributes(path)
-        if service := attributes.get("service"):
-            stores = {store: asset for store, asset in STORE_ASSETS.items() if store in attributes}
-            found[service] = Pipeline(service, attributes["job"], stores, attributes)
-    return found
+    specs = (_read_spec(path) for path in sorted(folder.glob("*/defs.yaml")))
+    return {spec.service: spec for spec in specs if spec}
 
 
-def _attributes(path: Path) -> dict[str, Any]:
-    try:
-        attributes = (yaml.safe_load(path.read_text()) or {}).get("attributes") or {}
-    except yaml.YAMLError as error:
-        raise TaxiError("A pipeline's file is no YAML.", found=str(error), where=str(path), intact=_INTACT) from None
-    if missing := [name for name in ("job", "reject") if "service" in attributes and name not in attributes]:
-        raise TaxiError(
-            f"A pipeline's file lacks {' and '.join(missing)}.",
-            expected="attributes like those of taxi_assets/defs/yellow/defs.yaml",
-            where=str(path),
-            intact=_INTACT,
-        )
-    return attributes
-
-
-def pipeline_of(service: str) -> Pipeline:
+def pipeline_for(service: str) -> PipelineSpec:
     """The pipeline of a service.
 
     Raises:
-        TaxiError: There is none; names those that there are.
+        TaxiError: The service has no pipeline; the error names those that have one.
     """
-    known = pipelines()
-    if service not in known:
-        raise TaxiError(
+    pipelines = read_pipelines()
+    if service not in pipelines:
+        raise UsageError(
             f"There is no pipeline for the service {service!r}.",
-            expected=f"one of: {', '.join(known)}",
-            intact=_INTACT,
+            expected=f"one of: {', '.join(pipelines)}",
             next_step="correct the name, or add a folder with a defs.yaml to taxi_assets/defs",
         )
-    return known[service]
+    return pipelines[service]
 
 
-def place(pipeline: Pipeline, store: str, month: date) -> str:
-    """The place of a month in a store, as the load log names it: a table, an object, or the folder of the days."""
-    from taxi_assets.stores.locations import bigquery_table, lake_uri, postgres_table
-    from taxi_assets.stores.table import TableRef
+def _read_spec(path: Path) -> PipelineSpec | None:
+    """The pipeline of a file; None where the file is another component's."""
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise UsageError("A pipeline's file is no YAML.", found=str(error), where=str(path)) from None
+    if document.get("type") != COMPONENT:
+        return None
+    try:
+        return PipelineSpec.model_validate(document.get("attributes") or {})
+    except ValidationError as error:
+        raise _invalid(path, error) from None
 
-    target, found = pipeline.attributes[store], settings()
-    if store == "lake":
-        return lake_uri(found.lake_bucket, pipeline.service, month, target["shape"])
-    if store == "bigquery":
-        return str(bigquery_table(TableRef(**target), found.warehouse_project, found.bigquery_dataset))
-    return str(postgres_table(TableRef(**target), found.postgres_schema))
+
+def _invalid(path: Path, error: ValidationError) -> TaxiError:
+    mistakes = error.errors(include_url=False)
+    missing = [_key(mistake["loc"]) for mistake in mistakes if mistake["type"] == "missing"]
+    wrong = [f"{_key(mistake['loc'])}: {_explanation(mistake)}" for mistake in mistakes if mistake["type"] != "missing"]
+    return UsageError(
+        f"A pipeline's file lacks {' and '.join(missing)}." if missing else "A pipeline's file is not valid.",
+        expected="attributes like those of taxi_assets/defs/yellow/defs.yaml",
+        found="; ".join(wrong) or None,
+        where=str(path),
+        next_step="correct the file",
+    )
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) or "attributes"
+
+
+def _explanation(mistake: Any) -> str:
+    if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1:
+        return f"no such key; the keys are {', '.join(PipelineSpec.model_fields)}"
+    return str(mistake["msg"])

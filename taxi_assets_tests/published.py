@@ -14,11 +14,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_assets.automation.publication import Publication, publication_sensor
+from taxi_assets.automation.publication import publication_sensor
 from taxi_assets.automation.run_requests import newest_months
-from taxi_assets.automation.schedules import Schedule, schedule
+from taxi_assets.automation.schedules import schedule
 from taxi_assets.definitions import defs
-from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.pipeline import Publication, Schedule, pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
@@ -76,8 +76,7 @@ class Waiting:
             "postgres": PostgresResource.from_settings(settings()),
             "trip_source": TripSourceResource(),
         }
-        found = pipeline_of("yellow")
-        self.pipeline = Pipeline(found.service, found.job, {"postgres": "postgres_table"}, found.attributes)
+        self.pipeline = pipeline_for("yellow").model_copy(update={"lake": None, "bigquery": None})
         self.months = newest_months(self.pipeline, 3)
         self.sensor = publication_sensor(self.pipeline, Publication())
         self.schedule = schedule(self.pipeline, Schedule(cron="0 5 * * *"))

@@ -1,4 +1,4 @@
-"""What is loaded: asked of the log of loads, and of the source whether it still has the same file."""
+"""The months that are loaded, by the load log, and whether the source still has the same files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from taxi_assets.pipeline import Pipeline, place
+from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.source import TripSource
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MonthSelection:
-    """Months of a pipeline that somebody wants in some of its stores."""
+    """Months of a pipeline in some of its stores."""
 
-    pipeline: Pipeline
+    pipeline: PipelineSpec
     stores: Sequence[str]
     months: Sequence[date]
 
@@ -53,34 +53,35 @@ class Loaded:
         layout: LayoutName = "parquet" if load.url.endswith(".parquet") else "csv"
         return Published(load.url, layout, load.etag, load.last_modified, load.source_bytes)
 
-    def is_from(self, now: Published) -> bool:
+    def is_from(self, file: Published) -> bool:
         """Whether every wanted store has the month from this version of its file."""
-        return not self.missing and all(_same(load, now) for load in self.loads)
+        return not self.missing and all(_is_from(load, file) for load in self.loads)
 
 
-def _same(load: LoadEntry, now: Published) -> bool:
-    if load.url != now.url or now.bytes not in (None, load.source_bytes):
+def _is_from(load: LoadEntry, file: Published) -> bool:
+    if load.url != file.url or file.bytes not in (None, load.source_bytes):
         return False
-    if load.etag and now.etag:
-        return load.etag == now.etag
-    return load.last_modified == now.last_modified
+    if load.etag and file.etag:
+        return load.etag == file.etag
+    return load.last_modified == file.last_modified
 
 
 def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     """The newest load of each month in each store, oldest month first."""
-    found = latest_loads(connection, service=wanted.pipeline.service, months=list(wanted.months))
-    here = (
+    pipeline = wanted.pipeline
+    newest = latest_loads(connection, service=pipeline.service, months=list(wanted.months))
+    selected = (
         entry
-        for entry in found
-        if entry.store in wanted.stores and entry.place == place(wanted.pipeline, entry.store, entry.source_month)
+        for entry in newest
+        if entry.store in wanted.stores and entry.place == pipeline.location(entry.store, entry.source_month)
     )
-    return sorted(here, key=lambda entry: (entry.source_month, entry.store))
+    return sorted(selected, key=lambda entry: (entry.source_month, entry.store))
 
 
 def loaded(connection: Connection, wanted: MonthSelection) -> dict[date, Loaded]:
-    """What the log of loads says of each month."""
-    found = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
-    by_month = {month: [entry for entry in found if entry.source_month == month] for month in wanted.months}
+    """Month → its loads, trials left out."""
+    full = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
+    by_month = {month: [entry for entry in full if entry.source_month == month] for month in wanted.months}
     return {
         month: Loaded(loads, [store for store in wanted.stores if store not in {load.store for load in loads}])
         for month, loads in by_month.items()
@@ -88,16 +89,16 @@ def loaded(connection: Connection, wanted: MonthSelection) -> dict[date, Loaded]
 
 
 def already_loaded(connection: Connection, source: TripSource, wanted: MonthSelection) -> list[date]:
-    """The months that stand in every store from the file that the source has now, cleaned by the rules of today.
+    """The months that every store has from the file that the source has now, cleaned by today's rules.
 
     Raises:
         TaxiError: The source or the database does not answer.
     """
-    version = wanted.pipeline.cleaning_version()
-    same = []
-    for month, found in loaded(connection, wanted).items():
-        if not found.missing and all(load.code_version == version for load in found.loads):
-            now = source.probe(wanted.pipeline.service, month, known=found.file)
-            if now and found.is_from(now):
-                same.append(month)
-    return same
+    version = wanted.pipeline.version
+    unchanged = []
+    for month, loads in loaded(connection, wanted).items():
+        if not loads.missing and all(load.code_version == version for load in loads.loads):
+            published = source.probe(wanted.pipeline.service, month, known=loads.file)
+            if published and loads.is_from(published):
+                unchanged.append(month)
+    return unchanged

@@ -1,4 +1,4 @@
-"""Which months a schedule or a sensor asks for, and why not the others: one judgement for both."""
+"""The months that a schedule or a sensor requests, and the reasons why it skips the others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -15,20 +16,50 @@ import dagster as dg
 from taxi_assets.automation.loaded import Loaded
 from taxi_assets.errors import TaxiError
 from taxi_assets.instance.history import FILE_TAG, last_attempt, months_in_progress
-from taxi_assets.pipeline import Pipeline
+from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.retry import RetryPolicy
 from taxi_assets.sources.source import TripSource
 from taxi_assets.trips.months import month_name, next_month
 
-AGAIN_AFTER = timedelta(days=1)
-"""How long a version whose load failed for something that may pass is left in peace."""
+RETRY_AFTER = timedelta(days=1)
+"""The time after a transient failure until the same version of a file is requested again."""
 
 _PROBE = RetryPolicy(attempts=2, first_wait=0.5, connect_timeout=5, read_timeout=10)
 _NEW_YORK = ZoneInfo("America/New_York")
 
 Probed = Mapping[date, Published | TaxiError | None]
-"""What a source said of each month: what is published, an error, or None: nothing is."""
+"""Month → what its source publishes, the error of asking, or None: nothing is published."""
+
+
+class SkipCause(Enum):
+    """Why a month is not requested."""
+
+    SOURCE_ERROR = "could not be asked for ({})"
+    NOT_PUBLISHED = "is not published"
+    IN_PROGRESS = "has a run that waits or is under way"
+    LOADED = "is loaded already"
+    FAILED = "failed in run {}: it is asked for again when its file changes, or by a person"
+    FAILED_TRANSIENTLY = "failed in run {}: it is asked for again a day after that"
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A month that is not requested; `detail` is the error or the run that the cause speaks of."""
+
+    cause: SkipCause
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return self.cause.value.format(self.detail)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A month that is requested: the version of its file, and how many runs there were for that version."""
+
+    version: str
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -37,39 +68,40 @@ class RunDecision:
 
     Attributes:
         requests: One run a month, of the pipeline's whole job.
-        reasons: Of each other month, why not.
+        skips: Name of each other month → why it is not requested.
     """
 
     requests: Sequence[dg.RunRequest]
-    reasons: Sequence[str]
+    skips: Mapping[str, Skip]
 
-    def skip(self, pipeline: Pipeline) -> dg.SkipReason:
-        """Why there is nothing to run."""
-        return dg.SkipReason(f"{pipeline.service}: {'; '.join(self.reasons) or 'the pipeline has no month yet'}.")
+    def skip_reason(self, pipeline: PipelineSpec) -> dg.SkipReason:
+        """The reasons of all skipped months."""
+        reasons = "; ".join(f"{month} {skip}" for month, skip in self.skips.items())
+        return dg.SkipReason(f"{pipeline.service}: {reasons or 'the pipeline has no month yet'}.")
 
 
-def newest_months(pipeline: Pipeline, count: int, today: date | None = None) -> list[date]:
+def newest_months(pipeline: PipelineSpec, count: int, today: date | None = None) -> list[date]:
     """The newest months that are over, oldest first; none before the pipeline's first.
 
     Args:
         pipeline: The pipeline.
-        count: How many.
-        today: In New York; without it, the date there now.
+        count: How many months.
+        today: The date in New York; without it, today's.
     """
     today = today or datetime.now(_NEW_YORK).date()
     months = [date(today.year, today.month, 1)]
     while len(months) <= count:
         months.append((months[-1] - timedelta(days=1)).replace(day=1))
-    return sorted(month for month in months[1:] if month >= pipeline.start and next_month(month) <= today)
+    return sorted(month for month in months[1:] if month >= pipeline.first_month and next_month(month) <= today)
 
 
 def probe(source: TripSource, service: str, known: Mapping[date, Published | None]) -> Probed:
-    """Asks the source about each month, side by side; an error of one holds up no other.
+    """Asks the source about each month, concurrently; an error of one month does not stop the others.
 
     Args:
         source: The source.
         service: `yellow` or `green`.
-        known: The months, each with what is known of its file already.
+        known: Month → what is known of its file already.
     """
     quick = replace(source, retry_policy=replace(_PROBE, attempts=min(_PROBE.attempts, source.retry_policy.attempts)))
 
@@ -90,7 +122,7 @@ def version_of(published: Published) -> str:
 
 def decide(
     instance: dg.DagsterInstance,
-    pipeline: Pipeline,
+    pipeline: PipelineSpec,
     probed: Probed,
     loads: Mapping[date, Loaded],
     *,
@@ -99,55 +131,48 @@ def decide(
     """Decides month by month.
 
     Args:
-        instance: Knows the runs.
+        instance: Dagster's records of runs.
         pipeline: The pipeline.
-        probed: What the source said of each month.
-        loads: What is loaded of each month.
-        changed: Whether a month that is loaded from an older version of its file is asked for again.
+        probed: Month → what its source publishes.
+        loads: Month → its loads.
+        changed: Whether a month that is loaded from an older version of its file is requested again.
     """
     busy = months_in_progress(instance, pipeline.service)
-    requests, reasons = [], []
+    requests: list[dg.RunRequest] = []
+    skips: dict[str, Skip] = {}
     for month, published in probed.items():
         name = month_name(month)
-        found = _decide_month(instance, published, loads[month], name in busy, changed)
-        if isinstance(found, str):
-            reasons.append(f"{name} {found}")
+        decision = _decide_month(instance, published, loads[month], name in busy, changed)
+        if isinstance(decision, Skip):
+            skips[name] = decision
         else:
-            requests.append(_request(pipeline, name, found, loads[month]))
-    return RunDecision(requests, reasons)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A month that is to be run: the version of its file, and how many runs there were for it."""
-
-    version: str
-    attempts: int
+            requests.append(_request(pipeline, name, decision, loads[month]))
+    return RunDecision(requests, skips)
 
 
 def _decide_month(
     instance: dg.DagsterInstance, published: Published | TaxiError | None, loaded: Loaded, busy: bool, changed: bool
-) -> _Request | str:
+) -> _Wanted | Skip:
     if isinstance(published, TaxiError):
-        return f"could not be asked for ({published.summary} {published.details.get('Found', '')})".replace(" )", ")")
+        detail = " ".join(filter(None, (published.summary, published.details.get("Found"))))
+        return Skip(SkipCause.SOURCE_ERROR, detail)
     if published is None:
-        return "is not published"
+        return Skip(SkipCause.NOT_PUBLISHED)
     if busy:
-        return "has a run that waits or is under way"
+        return Skip(SkipCause.IN_PROGRESS)
     if not loaded.missing and (loaded.is_from(published) or not changed):
-        return "is loaded already"
+        return Skip(SkipCause.LOADED)
     version = version_of(published)
     last = last_attempt(instance, version)
     if last and not last.succeeded:
-        run = f"run {last.run_id[:8]}"
         if not last.transient:
-            return f"failed in {run}: it is asked for again when its file changes, or by a person"
-        if datetime.now(UTC) - last.ended < AGAIN_AFTER:
-            return f"failed in {run}: it is asked for again a day after that"
-    return _Request(version, last.number if last else 0)
+            return Skip(SkipCause.FAILED, last.run_id[:8])
+        if datetime.now(UTC) - last.ended < RETRY_AFTER:
+            return Skip(SkipCause.FAILED_TRANSIENTLY, last.run_id[:8])
+    return _Wanted(version, last.number if last else 0)
 
 
-def _request(pipeline: Pipeline, month: str, wanted: _Request, loaded: Loaded) -> dg.RunRequest:
+def _request(pipeline: PipelineSpec, month: str, wanted: _Wanted, loaded: Loaded) -> dg.RunRequest:
     after = loaded.newest.id if loaded.newest else 0
     return dg.RunRequest(
         run_key=f"{pipeline.service} {month} {wanted.version} after load {after} try {wanted.attempts + 1}",

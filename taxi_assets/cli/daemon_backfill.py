@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome
 from taxi_assets.cli.screen import messages
-from taxi_assets.pipeline import Pipeline
+from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import read_settings, settings
 from taxi_assets.trips.months import month_name, parse_month
 
@@ -37,7 +37,7 @@ def can_run_on_daemon(instance: dg.DagsterInstance) -> bool:
 
 
 def run_on_daemon(
-    instance: dg.DagsterInstance, pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: RunOptions
+    instance: dg.DagsterInstance, pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions
 ) -> dict[date, Outcome]:
     """Requests the backfill and tells how far it is, until it is over.
 
@@ -69,7 +69,7 @@ def run_on_daemon(
 
 
 def _request(
-    instance: dg.DagsterInstance, pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: RunOptions
+    instance: dg.DagsterInstance, pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions
 ) -> str:
     import dagster as dg
 

@@ -16,7 +16,7 @@ from typing import Any
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome
 from taxi_assets.cli.screen import messages
-from taxi_assets.pipeline import Pipeline
+from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.trips.months import month_name
 
 AT_ONCE = 2
@@ -33,7 +33,7 @@ class LocalBackfill:
         tags: What each run is tagged with besides.
     """
 
-    pipeline: Pipeline
+    pipeline: PipelineSpec
     stores: Sequence[str]
     how: RunOptions
     tags: dict[str, str]

@@ -8,7 +8,7 @@ from typing import Any
 
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.query import show
-from taxi_assets.pipeline import pipeline_of
+from taxi_assets.pipeline import pipeline_for
 from taxi_assets.trips.months import parse_months
 
 _QUERY = """
@@ -34,7 +34,7 @@ def show_log(service: str | None, months: str | None, *, csv: bool) -> None:
         TaxiError: A service or month that is none; the database cannot be reached.
     """
     wanted: dict[str, Any] = {
-        "service": pipeline_of(service).service if service else None,
+        "service": pipeline_for(service).service if service else None,
         "months": parse_months(months) if months else None,
     }
     with reader() as connection:

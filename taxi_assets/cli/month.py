@@ -13,12 +13,12 @@ from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.screen import Lines, ProgressBars, escaped, messages, show_error
 from taxi_assets.errors import TaxiError
 from taxi_assets.instance.home import set_dagster_home
-from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.trips.months import month_name, parse_month
 
 
 def run_month(
-    pipeline: Pipeline, month: date, stores: Sequence[str], how: RunOptions, tags: Mapping[str, str] | None = None
+    pipeline: PipelineSpec, month: date, stores: Sequence[str], how: RunOptions, tags: Mapping[str, str] | None = None
 ) -> str | None:
     """Runs one month and prints what its checks found; returns what stopped it, or None.
 
@@ -48,7 +48,7 @@ def main(told: dict[str, Any]) -> int:
     """Runs it; returns the exit code."""
     set_dagster_home()
     try:
-        pipeline, month = pipeline_of(told["service"]), parse_month(told["month"])
+        pipeline, month = pipeline_for(told["service"]), parse_month(told["month"])
         error = run_month(pipeline, month, told["stores"], RunOptions(**told["how"]), told["tags"])
     except TaxiError as found:
         show_error(found)

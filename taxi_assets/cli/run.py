@@ -16,7 +16,7 @@ from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, count, summary
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.errors import TaxiError
-from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import source_from_settings, source_named
 from taxi_assets.stores.locations import TRIAL
@@ -31,7 +31,7 @@ def run_months(service: str, months: str, only: Sequence[str], how: RunOptions) 
         TaxiError: A service, month or store that is none; a source or store that is not as it should be.
     """
     began = time.monotonic()
-    pipeline = pipeline_of(service)
+    pipeline = pipeline_for(service)
     stores = chosen_stores(pipeline, only, how)
     wanted = MonthSelection(pipeline, stores, _available(pipeline, parse_months(months)))
     done = [] if how.force or how.limit else _done(wanted, how)
@@ -57,7 +57,7 @@ def run_months(service: str, months: str, only: Sequence[str], how: RunOptions) 
     return 0 if count(outcomes, "loaded") == len(outcomes) else 1
 
 
-def _run(pipeline: Pipeline, months: Sequence[date], stores: Sequence[str], how: RunOptions) -> dict[date, Outcome]:
+def _run(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions) -> dict[date, Outcome]:
     """One month in this process; several handed to the daemon, where one runs, else side by side here."""
     if len(months) == 1:
         error = run_month(pipeline, months[0], stores, how)
@@ -97,7 +97,7 @@ def _refuse_to_make_up(loads: Sequence[LoadEntry]) -> None:
             )
 
 
-def chosen_stores(pipeline: Pipeline, only: Sequence[str], how: RunOptions) -> list[str]:
+def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], how: RunOptions) -> list[str]:
     """The stores that `--only` names and what these are loaded from, in the order of loading.
 
     Raises:
@@ -118,11 +118,11 @@ def chosen_stores(pipeline: Pipeline, only: Sequence[str], how: RunOptions) -> l
     return [name for name in pipeline.stores if not names or name in {*names, *needed}]
 
 
-def _available(pipeline: Pipeline, months: list[date]) -> list[date]:
-    if months[0] < pipeline.start:
+def _available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
+    if months[0] < pipeline.first_month:
         raise TaxiError(
             f"{pipeline.service} {month_name(months[0])} is before the pipeline's first month.",
-            expected=f"{month_name(pipeline.start)} or later",
+            expected=f"{month_name(pipeline.first_month)} or later",
             intact="nothing was started",
             next_step="choose a later month",
         )

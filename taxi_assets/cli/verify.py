@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.screen import messages, table
-from taxi_assets.pipeline import Pipeline, pipeline_of, pipelines
+from taxi_assets.pipeline import PipelineSpec, pipeline_for, read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres import verify as postgres_verify
 from taxi_assets.trips.months import month_name, parse_months
@@ -48,7 +48,7 @@ def verify_loads(service: str | None, months: str | None) -> int:
     Raises:
         TaxiError: A service or month that is none; a store that cannot be reached.
     """
-    chosen = [pipeline_of(service)] if service else list(pipelines().values())
+    chosen = [pipeline_for(service)] if service else list(read_pipelines().values())
     wanted = parse_months(months) if months else None
     every = [*_in_postgres(service, wanted), *(held for pipeline in chosen for held in _in_the_cloud(pipeline))]
     found = [held for held in every if wanted is None or held.month in wanted]
@@ -71,14 +71,13 @@ def _in_postgres(service: str | None, months: list[date] | None) -> Iterator[Ver
             yield VerifiedMonth("postgres", entry.service, entry.source_month, entry.place, logged, found)
 
 
-def _in_the_cloud(pipeline: Pipeline) -> Iterator[VerifiedMonth]:
+def _in_the_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
     from taxi_assets.stores.google.resource import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings())
     if "lake" in pipeline.stores:
         yield from _in_the_lake(cloud, pipeline.service)
-    if "bigquery" in pipeline.stores:
-        yield from _in_bigquery(cloud, pipeline)
+    yield from _in_bigquery(cloud, pipeline)
 
 
 def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
@@ -93,12 +92,14 @@ def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
             yield VerifiedMonth("lake", service, entry.source_month, entry.place, logged, found)
 
 
-def _in_bigquery(cloud: GoogleCloud, pipeline: Pipeline) -> Iterator[VerifiedMonth]:
+def _in_bigquery(cloud: GoogleCloud, pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
     from taxi_assets.stores.bigquery.verify import verify_months
 
-    target = pipeline.attributes["bigquery"]
-    place = f"{cloud.dataset or target['dataset']}.{target['table']}"
-    for month in verify_months(cloud, pipeline.service, target["dataset"], target["table"]):
+    table = pipeline.bigquery
+    if table is None:
+        return
+    place = str(table.moved(namespace=cloud.dataset))
+    for month in verify_months(cloud, pipeline.service, table.namespace, table.name):
         known = month.logged_rows is not None and month.logged_cents is not None
         logged = (month.logged_rows or 0, month.logged_cents or 0) if known else None
         yield VerifiedMonth("bigquery", pipeline.service, month.month, place, logged, (month.rows, month.cents))

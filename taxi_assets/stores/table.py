@@ -28,13 +28,38 @@ class TableRef(BaseModel):
         database: Project in BigQuery; None: the connection's own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={
+            "properties": {key: {"type": "string"} for key in ("schema", "dataset", "table", "project")},
+            "required": ["table"],
+            "oneOf": [{"required": ["schema"]}, {"required": ["dataset"]}],
+        },
+    )
 
     namespace: str = Field(
         validation_alias=AliasChoices("schema", "dataset"), description="Schema in PostgreSQL, dataset in BigQuery"
     )
     name: str = Field(validation_alias=AliasChoices("table"), description="Name of the table")
     database: str | None = Field(None, validation_alias=AliasChoices("project"), description="Project in BigQuery")
+
+    # Dagster looks the keys of the YAML up as attributes.
+    @property
+    def dataset(self) -> str:
+        """The dataset in BigQuery."""
+        return self.namespace
+
+    @property
+    def table(self) -> str:
+        """The name of the table."""
+        return self.name
+
+    @property
+    def project(self) -> str | None:
+        """The project in BigQuery."""
+        return self.database
 
     def __str__(self) -> str:
         return ".".join(part for part in (self.database, self.namespace, self.name) if part)

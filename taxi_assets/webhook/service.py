@@ -11,7 +11,7 @@ import dagster as dg
 
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.origins import reconstructable_job, remote_origin
-from taxi_assets.pipeline import pipelines
+from taxi_assets.pipeline import read_pipelines
 from taxi_assets.webhook.bodies import ReportMaterialization, StartRun
 from taxi_assets.webhook.errors import RequestRefused
 
@@ -56,7 +56,7 @@ class RunService:
         Raises:
             RequestRefused: The service or the month is none, or the key stands for another request.
         """
-        known = pipelines()
+        known = read_pipelines()
         if body.service not in known:
             raise RequestRefused(
                 404,

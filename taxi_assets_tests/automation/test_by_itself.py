@@ -16,7 +16,7 @@ import pytest
 from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local.service import free_port
-from taxi_assets.pipeline import pipeline_of
+from taxi_assets.pipeline import pipeline_for
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 LONGEST_SECONDS = 240.0
 STORES = ["bigquery", "lake", "postgres"]
-MONTHS = [month_name(month) for month in newest_months(pipeline_of("yellow"), 3)]
+MONTHS = [month_name(month) for month in newest_months(pipeline_for("yellow"), 3)]
 # What lies behind a pipeline follows in runs of its own.
 OF_THE_MONTH = "pipeline_name = 'yellow_taxi_etl'"
 UNDER_WAY = "status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"

@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from taxi_assets.automation.freshness import Freshness, freshness, lateness
+from taxi_assets.automation.freshness import freshness, lateness
 from taxi_assets.automation.loaded import Loaded
+from taxi_assets.pipeline import Freshness
 from taxi_assets.trips.months import month_name, next_month
 from taxi_assets_tests.published import Waiting
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from taxi_assets.automation import run_requests as decide
+from taxi_assets.automation import run_requests
 from taxi_assets.settings import settings
 from taxi_assets.trips.months import month_name
 from taxi_assets_tests.faulty_server import GOOD, Fault
@@ -108,7 +108,7 @@ def test_what_may_pass_is_tried_again_a_day_later(waiting: Waiting, monkeypatch:
     first = waiting.look()[0][month_name(month)]
     assert not waiting.run(first).success
     assert "a day after that" in waiting.look()[1]
-    monkeypatch.setattr(decide, "AGAIN_AFTER", timedelta(0))
+    monkeypatch.setattr(run_requests, "RETRY_AFTER", timedelta(0))
     second = waiting.look()[0][month_name(month)]
     assert second.run_key != first.run_key
     assert waiting.run(second).success

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from taxi_assets.definitions import defs
-from taxi_assets.pipeline import Pipeline, pipelines
+from taxi_assets.pipeline import PipelineSpec, read_pipelines
 
-PIPELINES = pipelines()
+PIPELINES = read_pipelines()
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +17,18 @@ def repository() -> dg.RepositoryDefinition:
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
-def test_schedule_and_sensor(repository: dg.RepositoryDefinition, pipeline: Pipeline) -> None:
-    told = pipeline.attributes["schedule"]
+def test_schedule_and_sensor(repository: dg.RepositoryDefinition, pipeline: PipelineSpec) -> None:
+    assert pipeline.schedule
+    assert pipeline.publication
     schedule = repository.get_schedule_def(f"{pipeline.job}_schedule")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == (told["cron"], told["timezone"])
-    assert schedule.default_status.value.lower() == told["state"]
+    assert (schedule.cron_schedule, schedule.execution_timezone) == (
+        pipeline.schedule.cron,
+        pipeline.schedule.timezone,
+    )
+    assert schedule.default_status.value.lower() == pipeline.schedule.state
     assert schedule.job_name == pipeline.job
     sensor = repository.get_sensor_def(f"{pipeline.service}_publication")
-    assert sensor.default_status.value.lower() == pipeline.attributes["publication"]["state"]
+    assert sensor.default_status.value.lower() == pipeline.publication.state
     freshness = repository.get_schedule_def(f"{pipeline.service}_freshness_schedule")
     assert freshness.default_status == dg.DefaultScheduleStatus.RUNNING
 

@@ -6,7 +6,7 @@ import pytest
 
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.run import chosen_stores
-from taxi_assets.pipeline import pipeline_of
+from taxi_assets.pipeline import pipeline_for
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from taxi_assets.pipeline import pipeline_of
     ],
 )
 def test_a_store_brings_along_what_it_is_loaded_from(only: list[str], stores: list[str]) -> None:
-    assert chosen_stores(pipeline_of("green"), only, RunOptions()) == stores
+    assert chosen_stores(pipeline_for("green"), only, RunOptions()) == stores

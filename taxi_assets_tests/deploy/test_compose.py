@@ -22,7 +22,7 @@ import yaml
 
 from taxi_assets.local import postgres_files
 from taxi_assets.local.service import free_port
-from taxi_assets.pipeline import pipeline_of
+from taxi_assets.pipeline import pipeline_for
 from taxi_assets.settings import PROJECT_ROOT, SOURCES, Settings
 from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import make_month
@@ -209,7 +209,7 @@ def test_a_month_that_is_launched_in_the_web_goes_through_the_queue_into_postgre
         "selector": {
             "repositoryLocationName": "taxi_assets",
             "repositoryName": "__repository__",
-            "jobName": pipeline_of("yellow").job,
+            "jobName": pipeline_for("yellow").job,
             "assetSelection": [{"path": ["yellow", name]} for name in POSTGRES_CHAIN],
         },
         "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "2021-01"}]},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 from pydantic import Field
 
-from taxi_assets.automation.schedules import State
 from taxi_assets.components.local_files.assets import FILES, GROUP, file_table, sorted_file
 from taxi_assets.components.local_files.sensor import folder_sensor
+from taxi_assets.pipeline import State
 
 
 class LocalFiles(dg.Component, dg.Model, dg.Resolvable):
@@ -15,7 +15,7 @@ class LocalFiles(dg.Component, dg.Model, dg.Resolvable):
 
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
     dataset: str = Field(description="Dataset of the tables, which are named after the files")
-    state: State = Field("running", description="Of the sensor, before a person flips the switch in the UI")
+    state: State = Field(State.RUNNING, description="Of the sensor, before a person flips the switch in the UI")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, the job for a file, and the sensor that starts it."""

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
-from taxi_assets.automation.schedules import State
 from taxi_assets.components.local_files.assets import FILES
 from taxi_assets.components.local_files.folder import Seen, look
 from taxi_assets.instance.dagster_private import INVALID_PARTITION_SUBSTRINGS
+from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
 
 INTERVAL_SECONDS = 10
@@ -28,7 +28,7 @@ def folder_sensor(job: Any, state: State) -> dg.SensorDefinition:
         name="local_files_folder",
         job=job,
         minimum_interval_seconds=INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus[state.upper()],
+        default_status=dg.DefaultSensorStatus[state.name],
         description="Makes a table of each file in the watched folder (TAXI_FILES_FOLDER), and anew when it changes.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from taxi_assets.automation.schedules import State
 from taxi_assets.components.summaries.checks import adds_up
 from taxi_assets.components.summaries.columns import PER_DAY, PER_ZONE_HOUR, REVENUE_PER_ZONE
 from taxi_assets.components.summaries.per_day import trips_per_day
@@ -15,6 +14,7 @@ from taxi_assets.components.summaries.per_zone_hour import trips_per_zone_hour
 from taxi_assets.components.summaries.revenue import revenue_per_zone
 from taxi_assets.components.summaries.service import Place, ServiceSummaries
 from taxi_assets.components.summaries.zones import taxi_zones, zone_sensor, zone_table_checks
+from taxi_assets.pipeline import State
 
 INTERVAL_SECONDS = 30
 
@@ -28,7 +28,7 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
     taxi_zones: Place = Field(description="Where the taxi zones stand in BigQuery")
     services: Sequence[ServiceSummaries] = Field(description="The services and where their summaries stand")
-    state: State = Field("running", description="Of the sensors, before a person flips the switch in the UI")
+    state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, their checks, and the sensors that start them."""
@@ -42,7 +42,7 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
             "summaries",
             target=dg.AssetSelection.assets(*assets),
             minimum_interval_seconds=INTERVAL_SECONDS,
-            default_status=dg.DefaultSensorStatus[self.state.upper()],
+            default_status=dg.DefaultSensorStatus[self.state.name],
             description="Makes the summaries of a month when it stands in BigQuery and passed its blocking checks.",
         )
         return dg.Definitions(assets=assets, asset_checks=checks, sensors=[following, zone_sensor(self.state)])

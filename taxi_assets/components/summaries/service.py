@@ -5,11 +5,10 @@ from __future__ import annotations
 import dagster as dg
 from pydantic import Field, field_validator
 
-from taxi_assets.pipeline import Pipeline, pipeline_of
+from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.stores.bigquery.replace import SmallTable
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.trips.columns import SERVICES, Column, Service
-from taxi_assets.trips.months import month_name
 
 GROUP = "summaries"
 ZONES_KEY = dg.AssetKey("taxi_zones")
@@ -41,14 +40,14 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     @field_validator("service")
     @classmethod
     def _reaches_bigquery(cls, value: str) -> str:
-        if "bigquery" not in pipeline_of(value).stores:
+        if "bigquery" not in pipeline_for(value).stores:
             raise ValueError(f"the pipeline of {value} has no BigQuery: its months have no summaries")
         return value
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> PipelineSpec:
         """Its pipeline."""
-        return pipeline_of(self.service)
+        return pipeline_for(self.service)
 
     @property
     def trips(self) -> Service:
@@ -58,12 +57,15 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     @property
     def first_month(self) -> str:
         """The pipeline's first month."""
-        return month_name(self.pipeline.start)
+        return self.pipeline.start
 
     @property
     def trips_place(self) -> Place:
         """The table with the trips themselves."""
-        return Place(**self.pipeline.attributes["bigquery"])
+        table = self.pipeline.bigquery
+        if table is None:
+            raise ValueError(f"the pipeline of {self.service} has no BigQuery")
+        return Place(dataset=table.namespace, table=table.name)
 
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""

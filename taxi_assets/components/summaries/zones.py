@@ -7,7 +7,6 @@ import dagster as dg
 import pyarrow as pa
 from pyarrow import csv
 
-from taxi_assets.automation.schedules import State
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import ZONES
 from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place
@@ -15,6 +14,7 @@ from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
+from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.client import connected
@@ -119,7 +119,7 @@ def zone_sensor(state: State) -> dg.SensorDefinition:
         name="taxi_zones_publication",
         asset_selection=dg.AssetSelection.assets(ZONES_KEY),
         minimum_interval_seconds=settings().taxi_publication_seconds,
-        default_status=dg.DefaultSensorStatus[state.upper()],
+        default_status=dg.DefaultSensorStatus[state.name],
         description="Loads the taxi zones when the source's file is another one than was loaded.",
     )
     def watch(context: dg.SensorEvaluationContext, trip_source: TripSourceResource) -> Any:

@@ -15,12 +15,14 @@ from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 if TYPE_CHECKING:
-    from taxi_assets.components.taxi_pipeline.component import BigQueryTarget, LakeTarget, TaxiPipeline
+    from taxi_assets.components.taxi_pipeline.component import TaxiPipeline
+    from taxi_assets.pipeline import Lake
 
 # For what may pass while a store is written. A source asks again by itself, and cleaning has nothing that passes.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
@@ -137,8 +139,8 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
 
     @dg.asset(
         key=pipeline.key("postgres_table"),
-        description=f"{pipeline.trips.title} in PostgreSQL: the table {target.schema_name}.{target.table}, one "
-        f"partition a month of the TLC's files; rejected rows in {target.table}_rejected beside it.",
+        description=f"{pipeline.trips.title} in PostgreSQL: the table {target}, one "
+        f"partition a month of the TLC's files; rejected rows in {target.name}_rejected beside it.",
         ins={
             "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
             "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
@@ -148,10 +150,10 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         pool="postgres",
         retry_policy=RETRIES,
         metadata={
-            "schema": target.schema_name,
-            "table": target.table,
+            "schema": target.namespace,
+            "table": target.name,
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-            "dagster/table_name": f"{target.schema_name}.{target.table}",
+            "dagster/table_name": str(target),
         },
         group_name=pipeline.service,
         owners=pipeline.owners,
@@ -169,7 +171,7 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     return load
 
 
-def gcs_parquet(pipeline: "TaxiPipeline", target: "LakeTarget") -> dg.AssetsDefinition:
+def gcs_parquet(pipeline: "TaxiPipeline", target: "Lake") -> dg.AssetsDefinition:
     """The month as Parquet in the bucket: one object, or a folder a day of pickup."""
     shapes = {"month": "one object a month", "date": "one folder a day of pickup, Hive style"}
 
@@ -205,12 +207,12 @@ def gcs_parquet(pipeline: "TaxiPipeline", target: "LakeTarget") -> dg.AssetsDefi
     return store
 
 
-def bigquery_table(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.AssetsDefinition:
+def bigquery_table(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetsDefinition:
     """The month in BigQuery, loaded from the lake."""
 
     @dg.asset(
         key=pipeline.key("bigquery_table"),
-        description=f"{pipeline.trips.title} in BigQuery: the table {target.dataset}.{target.table}, partitioned by "
+        description=f"{pipeline.trips.title} in BigQuery: the table {target}, partitioned by "
         "`source_month`, clustered by the time of pickup, loaded from the objects of `gcs_parquet`.",
         ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
         partitions_def=pipeline.partitions,
@@ -218,10 +220,10 @@ def bigquery_table(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.Ass
         pool="bigquery",
         retry_policy=RETRIES,
         metadata={
-            "schema": target.dataset,
-            "table": target.table,
+            "schema": target.namespace,
+            "table": target.name,
             "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-            "dagster/table_name": f"{target.dataset}.{target.table}",
+            "dagster/table_name": str(target),
         },
         group_name=pipeline.service,
         owners=pipeline.owners,

@@ -30,7 +30,7 @@ from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
 
 if TYPE_CHECKING:
-    from taxi_assets.components.taxi_pipeline.component import BigQueryTarget, TaxiPipeline
+    from taxi_assets.components.taxi_pipeline.component import TaxiPipeline
 
 WARN = dg.AssetCheckSeverity.WARN
 ERROR = dg.AssetCheckSeverity.ERROR
@@ -167,11 +167,10 @@ def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     def postgres_checks_op(
         context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, postgres: PostgresResource
     ) -> Iterator[dg.AssetCheckResult]:
-        target = pipeline.postgres
         summary = Summary.from_json(clean_taxi.note["summary"])
         with dagster_failures():
-            declared = TableRef(namespace=target.schema_name, name=target.table)
-            table = postgres_table(declared, settings().postgres_schema, trial=bool(clean_taxi.note.get("limit")))
+            trial = bool(clean_taxi.note.get("limit"))
+            table = postgres_table(pipeline.postgres, settings().postgres_schema, trial=trial)
             rows, cents = postgres.count_month(table.namespace, table.name, parse_month(context.partition_key))
         yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
@@ -214,7 +213,7 @@ def lake_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     return lake_checks_op
 
 
-def bigquery_checks(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.AssetChecksDefinition:
+def bigquery_checks(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetChecksDefinition:
     """The checks of a month in BigQuery, counted in the table anew."""
     says = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
     agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", says, reads=["gcs_parquet"])
@@ -228,7 +227,7 @@ def bigquery_checks(pipeline: "TaxiPipeline", target: "BigQueryTarget") -> dg.As
     def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
         entry = gcs_parquet.entry
         with dagster_failures():
-            found = count_month(cloud, pipeline.service, target.dataset, target.table, entry.source_month)
+            found = count_month(cloud, pipeline.service, target.namespace, target.name, entry.source_month)
         yield agreement(agrees, "table", found, (entry.rows_kept, entry.cents))
         yield result(not_empty, found[0] > 0, f"{found[0]:,} rows", rows=found[0])
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from taxi_assets.components import TaxiPipeline
 from taxi_assets.components.taxi_pipeline.checks import clean_checks
-from taxi_assets.pipeline import pipelines
+from taxi_assets.pipeline import FOLDER
 from taxi_assets.trips.clean import Cleaning, clean_file
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.rules import Rule
@@ -25,7 +26,8 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 @pytest.fixture(scope="module")
 def pipeline() -> TaxiPipeline:
-    found: TaxiPipeline = TaxiPipeline.resolve_from_dict(pipelines()["yellow"].attributes)
+    document = yaml.safe_load((FOLDER / "yellow" / "defs.yaml").read_text())
+    found: TaxiPipeline = TaxiPipeline.resolve_from_dict(document["attributes"])
     return found
 
 
