@@ -10,8 +10,7 @@ from typing import Any
 import dagster as dg
 
 from taxi_assets.trips.columns import Column
-from taxi_assets.trips.summary import Summary
-from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.table import Summary, TripTable
 
 PREVIEW_ROWS = 10
 

@@ -11,7 +11,6 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.stores.provenance import NO_RUN, Provenance
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name
-from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
 
 
@@ -90,7 +89,7 @@ class CleanedMonth:
     @property
     def trial(self) -> bool:
         """Whether these are the rows of a trial, and not the whole month."""
-        return bool(self.kept.note.get("limit"))
+        return bool(self.kept.metadata.get("limit"))
 
     def entry(self, store: str, place: str, provenance: Provenance = NO_RUN) -> LoadEntry:
         """The entry for the load log: also how many rows and cents the store must hold afterwards.
@@ -103,20 +102,21 @@ class CleanedMonth:
         Raises:
             TaxiError: The kept and the rejected rows come from two cleanings.
         """
-        note = self.kept.note
-        summary = Summary.from_json(note["summary"])
+        metadata = self.kept.metadata
+        summary = self.kept.summary
         rows = self.kept.rows, self.rejected.rows
-        if note != self.rejected.note or rows != (summary.rows_kept, summary.rows_rejected):
+        same_cleaning = metadata == self.rejected.metadata
+        if not same_cleaning or rows != (summary.rows_kept, summary.rows_rejected):
             raise TaxiError(
                 f"The kept and the rejected rows of {self} do not belong together.",
                 expected=f"{summary.rows_kept} kept and {summary.rows_rejected} rejected rows of one cleaning",
-                found=f"{rows[0]} and {rows[1]} rows{'' if note == self.rejected.note else ', of two cleanings'}",
+                found=f"{rows[0]} and {rows[1]} rows{'' if same_cleaning else ', of two cleanings'}",
                 where=f"{self.kept.path} and {self.rejected.path}",
                 intact="every store",
                 next_step="clean the month again",
             )
-        source = note.get("source", {})
-        options = {"made_up": source.get("sample"), "limit": note.get("limit")}
+        source = metadata.get("source", {})
+        options = {"made_up": source.get("sample"), "limit": metadata.get("limit")}
         return LoadEntry(
             store=store,
             service=self.service.name,
@@ -132,7 +132,7 @@ class CleanedMonth:
             source_bytes=source.get("bytes"),
             run_id=provenance.run_id,
             started_by=provenance.started_by,
-            code_version=note.get("cleaning"),
+            code_version=metadata.get("cleaning"),
             configuration={**{name: value for name, value in options.items() if value}, **provenance.configuration},
         )
 
@@ -143,7 +143,7 @@ def refuse_trial(rows: TripTable, store: str) -> None:
     Raises:
         TaxiError: The rows are those of a trial.
     """
-    if limit := rows.note.get("limit"):
+    if limit := rows.metadata.get("limit"):
         raise TaxiError(
             f"A trial of {limit:,} rows does not go to {store}.",
             expected="a whole month",

@@ -1,4 +1,4 @@
-"""Rules that say which rows are left out, as a pipeline's YAML declares them."""
+"""The rules of a pipeline's YAML: which rows are rejected."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import ColumnType, Service
-from taxi_assets.trips.scalars import integer, number
+from taxi_assets.trips.values import integer, number
 
 
 class Rule(BaseModel):
-    """A condition on one column; a row that fits it is rejected."""
+    """A condition on one column. A row that matches it is rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class Rule(BaseModel):
     missing: Literal[True] | None = Field(None, description="Rejects rows that have no value.")
     equals: float | None = Field(None, description="Rejects rows of this value.")
     at_most: float | None = Field(None, description="Rejects rows of this value or a smaller one.")
-    reason: str = Field("", description="What rejected rows say; made from the condition where it is left out.")
+    reason: str = Field("", description="The reason that rejected rows carry; by default the condition.")
 
     @model_validator(mode="before")
     @classmethod
@@ -45,7 +45,7 @@ class Rule(BaseModel):
             return {**data, "reason": conditions[given[0]].format(**{"column": "", **data})}
         return data
 
-    # Here and not in the fields' types, which a Dagster component could not resolve.
+    # A validator, since a Dagster component cannot resolve constrained fields.
     @field_validator("equals", "at_most", mode="before")
     @classmethod
     def _finite_number(cls, value: object) -> object:
@@ -53,46 +53,46 @@ class Rule(BaseModel):
             raise ValueError("a finite number")
         return value
 
-    def fits(self, trips: pa.RecordBatch) -> pa.BooleanArray:
-        """Whether the rule fits each row: true or false, never null. A missing value has no size."""
+    def matches(self, trips: pa.RecordBatch) -> pa.BooleanArray:
+        """Whether the rule matches each row: true or false, never null. No number matches a missing value."""
         values = trips[self.column]
         if self.equals is not None:
-            fits = pc.equal(values, number(self.equals))
+            matches = pc.equal(values, number(self.equals))
         elif self.at_most is not None:
-            fits = pc.less_equal(values, number(self.at_most))
+            matches = pc.less_equal(values, number(self.at_most))
         else:
             return pc.is_null(values)
-        return pc.and_kleene(fits, pc.is_valid(values))
+        return pc.and_kleene(matches, pc.is_valid(values))
 
 
 def check_rules(rules: Sequence[Rule], service: Service) -> None:
-    """Refuses rules that a service's trips cannot be held against.
+    """Refuses rules that cannot be applied to a service's trips.
 
     Raises:
-        TaxiError: A rule's column is none of the service's, or compares with a number what is no number.
+        TaxiError: The service has no such column, or a number is compared with a column that holds no numbers.
     """
     numbers = [c.name for c in service.columns if c.type in (ColumnType.SMALLINT, ColumnType.DOUBLE)]
     for rule in rules:
-        fitting = [column.name for column in service.columns] if rule.missing else numbers
-        if rule.column not in fitting:
+        allowed = [column.name for column in service.columns] if rule.missing else numbers
+        if rule.column not in allowed:
             raise TaxiError(
-                f"The rule {rule.reason!r} cannot be held against {service.name} trips.",
-                expected=f"one of the columns {', '.join(fitting)}",
+                f"The rule {rule.reason!r} cannot be applied to {service.name} trips.",
+                expected=f"one of the columns {', '.join(allowed)}",
                 found=rule.column,
                 next_step="correct the rule in the pipeline's YAML",
             )
 
 
 def matching_rules(trips: pa.RecordBatch, rules: Sequence[Rule]) -> pa.Int64Array:
-    """For each row the index of the first rule that fits, null where none does."""
+    """For each row the index of the first rule that matches; null where none does."""
     first = pa.nulls(trips.num_rows, pa.int64())
     for index in reversed(range(len(rules))):
-        first = pc.if_else(rules[index].fits(trips), integer(index), first)
+        first = pc.if_else(rules[index].matches(trips), integer(index), first)
     return first
 
 
 def cleaning_version(service: Service, rules: Sequence[Rule]) -> str:
-    """Changes when a column or a rule does: rows cleaned under another version are cleaned again."""
+    """The version of columns and rules. Rows cleaned under another version are cleaned again."""
     declared = [
         [(column.name, column.type, column.sources) for column in service.columns],
         [rule.model_dump() for rule in rules],

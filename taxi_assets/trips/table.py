@@ -1,4 +1,4 @@
-"""The rows of a month on disk: one Parquet file, written and read as a stream."""
+"""The rows of a month on disk, with the summary of their cleaning: one Parquet file, written and read as a stream."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,60 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxi_assets.errors import TransientError
+from taxi_assets.trips.columns import Service
 
-NOTE_KEY = b"taxi_assets"
+METADATA_KEY = b"taxi_assets"
+"""The key of the platform's metadata in a file's footer."""
 ROW_GROUP_ROWS = 65_536
 """Rows of a row group. Measured: twice as many cost 20 MB more memory and save 1 % of the file."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The counts of one month's cleaning.
+
+    Attributes:
+        rows_read: Rows of the file.
+        rows_kept: Rows that no rule rejected.
+        rejected: Rows rejected, by reason; every rule's reason has an entry, also with 0.
+        cents_kept: The sum of whole cents of `total_amount` of the kept rows.
+        cents_rejected: The same of the rejected rows.
+        pickups_outside: Kept rows whose pickup is not in the file's month (missing included).
+        vendors: Kept rows by `vendor_id`; `null` stands for a missing one.
+        trips_by_hour: Kept rows by the hour of their pickup, 0 to 23; a missing pickup is in none.
+        unknown_columns: Columns of the file that the registry does not have: left out.
+        absent_columns: Optional columns that the file does not have: null.
+    """
+
+    rows_read: int
+    rows_kept: int
+    rejected: dict[str, int]
+    cents_kept: int
+    cents_rejected: int
+    pickups_outside: int
+    vendors: dict[str, int]
+    trips_by_hour: list[int]
+    unknown_columns: list[str]
+    absent_columns: list[str]
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that a rule rejected."""
+        return sum(self.rejected.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Summary:
+        """Reads what `to_json` wrote; an unknown name is an error."""
+        return cls(**data)
+
+    def unknown_vendors(self, service: Service) -> list[str]:
+        """The vendors of the kept rows that the TLC does not define; a missing vendor is not one of them."""
+        defined = {str(value) for value in service.column("vendor_id").values} | {"null"}
+        return [vendor for vendor in self.vendors if vendor not in defined]
 
 
 @dataclass(frozen=True)
@@ -37,82 +87,87 @@ class TripTable:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """Its row count."""
         return int(self._footer.num_rows)
 
     @property
     def schema(self) -> pa.Schema:
-        """Its columns, each with its description; without the platform's note."""
+        """Its columns, each with its description, without the platform's metadata."""
         return self._footer.schema.to_arrow_schema().remove_metadata()
 
     @property
-    def note(self) -> Mapping[str, Any]:
-        """What is noted of it in its footer: where the rows came from, the summary of the cleaning."""
-        return dict(json.loads((self._footer.metadata or {}).get(NOTE_KEY, b"{}")))
+    def metadata(self) -> Mapping[str, Any]:
+        """The platform's metadata in its footer: the source of the rows, the summary of the cleaning."""
+        return dict(json.loads((self._footer.metadata or {}).get(METADATA_KEY, b"{}")))
+
+    @property
+    def summary(self) -> Summary:
+        """The summary of the cleaning that wrote it."""
+        return Summary.from_json(self.metadata["summary"])
 
     def batches(self, rows: int = 65_536, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Its rows in order, that many at a time.
+        """Its rows in order.
 
         Args:
             rows: Rows of a batch, at most.
-            columns: The columns to read; all of them where it is left out.
+            columns: The columns to read; None: all.
         """
         with pq.ParquetFile(self.path, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(rows, columns=columns, use_threads=False):
                 yield batch.replace_schema_metadata(None)
 
     def reader(self, rows: int = 65_536) -> pa.RecordBatchReader:
-        """Its rows as a reader, for libraries that take Arrow streams."""
+        """Its rows as an Arrow stream."""
         return pa.RecordBatchReader.from_batches(self.schema, self.batches(rows))
 
 
 class TableWriter:
-    """Writes a `TripTable`; gathers batches of any size into row groups, each written while the next one is read."""
+    """Writes a `TripTable`: collects batches into row groups, and writes each while the next one is collected."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.rows = 0
-        self._gathered: list[pa.RecordBatch] = []
-        self._gathered_rows = 0
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
         self._thread = ThreadPoolExecutor(1)
-        self._under_way: Future[None] | None = None
+        self._writing: Future[None] | None = None
         # Times hardly repeat: a dictionary of them costs time and, measured, a quarter more bytes.
         repeating = [field.name for field in schema if not pa.types.is_timestamp(field.type)]
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=repeating)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Appends rows."""
-        self._gathered.append(batch)
-        self._gathered_rows += batch.num_rows
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
         self.rows += batch.num_rows
-        if self._gathered_rows >= ROW_GROUP_ROWS:
+        if self._pending_rows >= ROW_GROUP_ROWS:
             self._write_row_group()
 
     def _write_row_group(self) -> None:
         self._wait()
-        if self._gathered_rows:
-            group = pa.Table.from_batches(self._gathered)
-            self._under_way = self._thread.submit(self._writer.write_table, group, self._gathered_rows)
-        self._gathered, self._gathered_rows = [], 0
+        if self._pending_rows:
+            group = pa.Table.from_batches(self._pending)
+            self._writing = self._thread.submit(self._writer.write_table, group, self._pending_rows)
+        self._pending, self._pending_rows = [], 0
 
     def _wait(self) -> None:
-        if self._under_way:
+        if self._writing:
             with _clear_disk_errors(self.path):
-                self._under_way.result()
-        self._under_way = None
+                self._writing.result()
+        self._writing = None
 
-    def finish(self, note: Mapping[str, Any]) -> TripTable:
-        """Completes the file with its note in the footer."""
+    def finish(self, metadata: Mapping[str, Any]) -> TripTable:
+        """Completes the file, with the metadata in its footer."""
         self._write_row_group()
         self._wait()
         self._thread.shutdown()
-        self._writer.add_key_value_metadata({NOTE_KEY: json.dumps(note).encode()})
+        self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(metadata).encode()})
         with _clear_disk_errors(self.path):
             self._writer.close()
         return TripTable(self.path)
 
     def abandon(self) -> None:
-        """Closes and removes the file, whole or not."""
+        """Closes and removes the file."""
         self._thread.shutdown()
         with suppress(OSError):
             self._writer.close()
@@ -136,11 +191,11 @@ def _clear_disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
-    """A writer of a new file, which is removed when the block raises.
+    """Opens a writer of a new file. Removes the file when the block raises.
 
     Args:
-        path: The file to write; one that is there is replaced.
-        schema: The rows' schema; the fields' metadata is kept.
+        path: The file to write; an existing one is replaced.
+        schema: The rows' schema, with the fields' metadata.
     """
     writer = TableWriter(path, schema)
     try:

@@ -58,7 +58,7 @@ def green(real_months: RealMonths, folder: Path, name: str) -> CleanedMonth:
         month=month,
         rules=RULES["green"],
         folder=folder,
-        note={"source": {"url": path.as_uri()}},
+        metadata={"source": {"url": path.as_uri()}},
     )
     return CleanedMonth(GREEN, month, cleaning.kept, cleaning.rejected)
 

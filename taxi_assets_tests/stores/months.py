@@ -25,7 +25,7 @@ def cleaned(
     folder = folder / f"{month_name(month)}-{kept}-{rejected}-{amount}"
     folder.mkdir(parents=True)
     lines = [line(total_amount=amount)] * kept + [line(passenger_count="0")] * rejected
-    note = {
+    metadata = {
         "source": {"url": "http://source/file.csv.gz", "sha256": "ab12", "etag": "e", "bytes": 12},
         "cleaning": "version",
     }
@@ -36,7 +36,7 @@ def cleaned(
         month=month,
         rules=RULES["yellow"],
         folder=folder,
-        note=note,
+        metadata=metadata,
     )
     return CleanedMonth(YELLOW, month, cleaning.kept, cleaning.rejected)
 

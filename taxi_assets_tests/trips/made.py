@@ -75,7 +75,7 @@ def clean(path: Path, folder: Path, service: Service = YELLOW, month: date = JAN
         month=month,
         rules=RULES[service.name],
         folder=folder / "cleaned",
-        note={"made": "for a test"},
+        metadata={"made": "for a test"},
     )
 
 

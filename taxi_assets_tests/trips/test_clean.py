@@ -12,13 +12,12 @@ import pyarrow.compute as pc
 import pytest
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.trips.checks import rule_violations, unknown_vendors
-from taxi_assets.trips.clean import Cleaning, Summary, clean_file
+from taxi_assets.trips.clean import Cleaning, clean_file, rule_violations
 from taxi_assets.trips.columns import SERVICES, YELLOW, Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.reading.read import read_trips
 from taxi_assets.trips.rules import Rule
-from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.table import Summary, TripTable
 from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.trips.made import (
     JANUARY,
@@ -108,10 +107,10 @@ def test_the_summary_counts_what_went_by(tmp_path: Path) -> None:
         absent_columns=["airport_fee", "cbd_congestion_fee"],
     )
     assert summary.rows_rejected == 3
-    assert unknown_vendors(summary, YELLOW) == ["9"]
+    assert summary.unknown_vendors(YELLOW) == ["9"]
     for table in (cleaning.kept, cleaning.rejected):
-        assert table.note["made"] == "for a test"
-        assert Summary.from_json(table.note["summary"]) == summary
+        assert table.metadata["made"] == "for a test"
+        assert table.summary == summary
 
 
 def test_files_have_the_registrys_schema_and_descriptions(tmp_path: Path) -> None:
@@ -130,7 +129,7 @@ def test_a_month_of_which_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_without_rules_everything_is_kept(tmp_path: Path) -> None:
     path = csv_file(tmp_path, line(passenger_count=""))
-    cleaning = clean_file(path, name="x", service=YELLOW, month=JANUARY, rules=[], folder=tmp_path, note={})
+    cleaning = clean_file(path, name="x", service=YELLOW, month=JANUARY, rules=[], folder=tmp_path, metadata={})
     assert (cleaning.kept.rows, cleaning.rejected.rows) == (1, 0)
     assert rule_violations(cleaning.kept, []) == 0
 
@@ -139,7 +138,7 @@ def test_progress_counts_the_rows_read(tmp_path: Path) -> None:
     seen: list[int] = []
     path = csv_file(tmp_path, *[line()] * 30_000)
     clean_file(
-        path, name="x", service=YELLOW, month=JANUARY, rules=[ZERO], folder=tmp_path, note={}, progress=seen.append
+        path, name="x", service=YELLOW, month=JANUARY, rules=[ZERO], folder=tmp_path, metadata={}, progress=seen.append
     )
     assert seen == sorted(seen)
     assert seen[-1] == 30_000
@@ -160,7 +159,7 @@ def test_a_csv_and_a_parquet_file_of_the_same_rows_clean_alike(tmp_path: Path) -
 
 def test_a_rule_for_no_column_stops_before_anything_is_written(tmp_path: Path) -> None:
     path = csv_file(tmp_path, line())
-    with pytest.raises(TaxiError, match="cannot be held against yellow"):
+    with pytest.raises(TaxiError, match="cannot be applied to yellow"):
         clean_file(
             path,
             name="x",
@@ -168,7 +167,7 @@ def test_a_rule_for_no_column_stops_before_anything_is_written(tmp_path: Path) -
             month=JANUARY,
             rules=[MISSING, Rule(column="passengers", missing=True)],
             folder=tmp_path / "cleaned",
-            note={},
+            metadata={},
         )
     assert not (tmp_path / "cleaned").exists()
 
@@ -180,7 +179,7 @@ def test_an_error_in_the_callers_progress_leaves_no_file(tmp_path: Path) -> None
     path = csv_file(tmp_path, line())
     folder = tmp_path / "cleaned"
     with pytest.raises(KeyboardInterrupt):
-        clean_file(path, name="x", service=YELLOW, month=JANUARY, rules=[], folder=folder, note={}, progress=stop)
+        clean_file(path, name="x", service=YELLOW, month=JANUARY, rules=[], folder=folder, metadata={}, progress=stop)
     assert nothing_is_left(tmp_path)
 
 

@@ -63,7 +63,7 @@ def test_five_times_the_rows_take_the_same_memory(tmp_path: Path, made: Callable
 def test_the_room_knows_nobody() -> None:
     code = """
 import sys
-import taxi_assets.trips.checks, taxi_assets.trips.clean
+import taxi_assets.trips.clean
 ours = {name for name in sys.modules if name.startswith("taxi_assets.")}
 print(sorted(name for name in ours if not name.startswith(("taxi_assets.trips", "taxi_assets.errors"))))
 print(sorted({"dagster", "pandas", "psycopg", "google.cloud", "sqlalchemy"} & sys.modules.keys()))

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from taxi_assets.errors import TransientError
-from taxi_assets.trips.cents import cents
 from taxi_assets.trips.table import ROW_GROUP_ROWS, TripTable, table_writer
+from taxi_assets.trips.values import cents
 
 SCHEMA = pa.schema(
     [
@@ -40,7 +40,7 @@ def test_rows_schema_and_note_come_back(tmp_path: Path) -> None:
     table = written(tmp_path / "t.parquet", 10, 0, 200_000, 7)
     assert table.rows == 200_017
     assert table.schema.equals(SCHEMA, check_metadata=True)
-    assert table.note == {"source": "made", "rows": {"a": 1}}
+    assert table.metadata == {"source": "made", "rows": {"a": 1}}
     assert [row for batch in table.batches() for row in batch["number"].to_pylist()] == list(range(200_017))
     assert TripTable(table.path) == table
 

@@ -17,8 +17,8 @@ from taxi_assets.stores.bigquery.io_manager import table_metadata
 from taxi_assets.stores.month import refuse_trial
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
-from taxi_assets.trips.scalars import day
 from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.values import day
 
 
 def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[str]) -> dg.AssetsDefinition:

@@ -16,8 +16,8 @@ from taxi_assets.stores.bigquery.io_manager import INTACT, output_metadata, tabl
 from taxi_assets.stores.bigquery.replace import Query, SmallTable, replace_rows
 from taxi_assets.stores.bigquery.schema import value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.trips.cents import CENTS_SQL
 from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.values import CENTS_SQL
 
 
 def revenue_query(project: str, trips: SmallTable, zones: SmallTable, month: date) -> Query:

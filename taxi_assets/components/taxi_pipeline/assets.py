@@ -116,7 +116,7 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     month=raw_taxi.month,
                     rules=pipeline.reject,
                     folder=folder,
-                    note={
+                    metadata={
                         "source": _described(raw_taxi),
                         "cleaning": pipeline.version,
                         **({"limit": config.limit} if config.limit else {}),
@@ -238,4 +238,4 @@ def bigquery_table(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetsDefin
 
 def made_up(table: TripTable) -> bool:
     """Whether the rows come from the sample source."""
-    return bool(table.note["source"]["sample"])
+    return bool(table.metadata["source"]["sample"])

@@ -24,9 +24,8 @@ from taxi_assets.stores.lake.verify import read_back
 from taxi_assets.stores.locations import postgres_table
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.checks import rule_violations, unknown_vendors, unknown_zones
+from taxi_assets.trips.clean import rule_violations, unknown_zones
 from taxi_assets.trips.months import parse_month
-from taxi_assets.trips.summary import Summary
 from taxi_assets.trips.table import TripTable
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         },
     )
     def clean_checks_op(clean_taxi: TripTable, rejected_taxi: TripTable) -> Iterator[dg.AssetCheckResult]:
-        summary = Summary.from_json(clean_taxi.note["summary"])
+        summary = clean_taxi.summary
         kept, rejected = clean_taxi.rows, rejected_taxi.rows
         yield result(
             accounted,
@@ -114,7 +113,7 @@ def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         broken = rule_violations(clean_taxi, pipeline.reject)
         yield result(rules_hold, broken == 0, f"{broken:,} of {kept:,} kept rows break a rule", rows_broken=broken)
         yield result(not_empty, kept > 0, f"{kept:,} rows kept", rows_kept=kept)
-        new = unknown_vendors(summary, pipeline.trips)
+        new = summary.unknown_vendors(pipeline.trips)
         says = f"not defined by the TLC: {', '.join(new)}" if new else "all defined by the TLC"
         yield result(vendors, not new, says, WARN, unknown_vendors=new)
         share = summary.pickups_outside / kept if kept else 0.0
@@ -167,9 +166,9 @@ def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     def postgres_checks_op(
         context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, postgres: PostgresResource
     ) -> Iterator[dg.AssetCheckResult]:
-        summary = Summary.from_json(clean_taxi.note["summary"])
+        summary = clean_taxi.summary
         with dagster_failures():
-            trial = bool(clean_taxi.note.get("limit"))
+            trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres_table(pipeline.postgres, settings().postgres_schema, trial=trial)
             rows, cents = postgres.count_month(table.namespace, table.name, parse_month(context.partition_key))
         yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
@@ -200,7 +199,7 @@ def lake_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     def lake_checks_op(
         gcs_parquet: LakeLoad, clean_taxi: TripTable, cloud: GoogleCloud
     ) -> Iterator[dg.AssetCheckResult]:
-        summary = Summary.from_json(clean_taxi.note["summary"])
+        summary = clean_taxi.summary
         name = f"read-{pipeline.service}-{gcs_parquet.month}"
         with dagster_failures(), work_folder(Path(cloud.home), name) as folder:
             found = read_back(cloud, gcs_parquet, folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxi_assets.stores.google.errors import clear_errors
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.trips.cents import CENTS_SQL
+from taxi_assets.trips.values import CENTS_SQL
 
 if TYPE_CHECKING:
     from google.cloud import bigquery

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.trips.cents import AMOUNT, cents
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.values import AMOUNT, cents
 
 Shape = Literal["month", "date"]
 

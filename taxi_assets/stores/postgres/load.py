@@ -35,9 +35,9 @@ from taxi_assets.stores.postgres.lock import WAIT_SECONDS, lock_month, one
 from taxi_assets.stores.postgres.schema import Table, ensure_month, prepare_table, refresh, tables
 from taxi_assets.stores.provenance import NO_RUN, Provenance
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.cents import CENTS_SQL
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
+from taxi_assets.trips.values import CENTS_SQL
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.postgres.load_log import latest_loads
-from taxi_assets.trips.cents import CENTS_SQL
+from taxi_assets.trips.values import CENTS_SQL
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection

@@ -162,7 +162,7 @@ def test_a_trial_takes_no_place_in_a_summary(platform: Platform) -> None:
         month=date(2020, 4, 1),
         rules=RULES["green"],
         folder=platform.folder,
-        note={"limit": 100},
+        metadata={"limit": 100},
         limit=100,
     )
     trial.kept.path.replace(table_path(platform.folder / "home", "clean", "green", "2020-04"))

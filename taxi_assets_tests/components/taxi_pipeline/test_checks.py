@@ -42,7 +42,7 @@ def cleaned(
         month=JANUARY,
         rules=rules,
         folder=folder,
-        note={},
+        metadata={},
     )
 
 

@@ -40,8 +40,8 @@ def test_the_file_as_it_is_loads() -> None:
     [
         (lambda a: a.update(service="purple"), ["no service 'purple'", "yellow, green"]),
         (lambda a: a["reject"][0].update(equals=3), ["exactly one of `missing: true`"]),
-        (lambda a: a["reject"][2].update(column="trip_distanze"), ["trip_distanze", "cannot be held against green"]),
-        (lambda a: a["reject"][2].update(column="store_and_fwd_flag"), ["cannot be held against green trips"]),
+        (lambda a: a["reject"][2].update(column="trip_distanze"), ["trip_distanze", "cannot be applied to green"]),
+        (lambda a: a["reject"][2].update(column="store_and_fwd_flag"), ["cannot be applied to green trips"]),
         (lambda a: a["reject"][0].update(colour="red"), ["colour"]),
         (lambda a: a.update(most_pickups_outside=2), ["most_pickups_outside"]),
         (lambda a: a.update(jobb="x"), ["jobb"]),
