@@ -120,7 +120,7 @@ class Ground:
 def ground(home: Path, rows: int) -> Iterator[Ground]:
     try:
         server = embedded.ensure(home)
-        source = TripSource(sample_url(home, rows), home / "unused", sample=True)
+        source = TripSource(sample_url(home, rows), home / "unused", synthetic=True)
         source.probe("yellow", MONTH)
         (packed,) = (home / "sample").glob(f"*/rows-{rows}/{LAYOUT.path('yellow', MONTH)}")
         plain = home / "plain.csv"

@@ -39,7 +39,7 @@ def publication_sensor(pipeline: PipelineSpec, spec: Publication) -> dg.SensorDe
         context: dg.SensorEvaluationContext, postgres: PostgresResource, trip_source: TripSourceResource
     ) -> dg.SensorResult | dg.SkipReason:
         source = trip_source.source()
-        if source.sample:
+        if source.synthetic:
             return dg.SkipReason(_SAMPLE_SOURCE)
         months = newest_months(pipeline, spec.newest_months or settings().taxi_newest_months)
         with postgres.connect() as connection:

@@ -37,7 +37,7 @@ def _source(found: Settings) -> str:
     source = source_from_settings(found.model_copy(update={"taxi_source_attempts": 1}))
     published = source.probe("yellow", date(2021, 1, 1))
     what = f"yellow 2021-01 as {published.layout}" if published else "answers; it has no yellow 2021-01"
-    return f"{source.address}: {what}{' (made up)' if source.sample else ''}"
+    return f"{source.address}: {what}{' (made up)' if source.synthetic else ''}"
 
 
 def _postgres(found: Settings) -> str:

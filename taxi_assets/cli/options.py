@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxi_assets.settings import settings
-from taxi_assets.sources.addresses import shown
+from taxi_assets.sources.addresses import redacted
 
 
 @dataclass(frozen=True)
@@ -36,4 +36,4 @@ class RunOptions:
 
 def _source_of_the_shell() -> str | None:
     url = settings().taxi_source_url
-    return url if url and settings().origin("taxi_source_url") == "shell" and shown(url) == url else None
+    return url if url and settings().origin("taxi_source_url") == "shell" and redacted(url) == url else None

@@ -78,7 +78,7 @@ def _run(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], 
 def _done(wanted: MonthSelection, how: RunOptions) -> list[date]:
     source = source_named(how.source, settings()) if how.source else source_from_settings(settings())
     with reader() as connection:
-        if source.sample:
+        if source.synthetic:
             _refuse_to_make_up(entries(connection, wanted))
         return already_loaded(connection, source, wanted)
 

@@ -1,6 +1,6 @@
-"""Addresses of a source: joined with a path, shown without credentials, resolved to a folder.
+"""Addresses of a source: joined with a path, redacted, resolved to a folder.
 
-An address may carry credentials (`https://user:password@host`, `?token=…`). They go to the server and nowhere else.
+An address may carry credentials (`https://user:password@host`, `?token=…`). They go only to the server.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def join(base: str, path: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}"))
 
 
-def shown(address: str) -> str:
-    """The address as people may see it: without user, password, query and fragment."""
+def redacted(address: str) -> str:
+    """The address without user, password, query and fragment."""
     parts = urlsplit(address)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -33,9 +33,9 @@ def host(address: str) -> str:
 
 
 def folder_name(address: str) -> str:
-    """A folder's name for the files of a source: readable, and another one for every other address.
+    """The name of the folder for a source's files: readable, and different for every address.
 
-    A password is left out of it, so that a new one keeps the files.
+    It does not depend on the password, so that a new password keeps the files.
     """
     parts = urlsplit(address)
     user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
@@ -45,10 +45,10 @@ def folder_name(address: str) -> str:
 
 
 def file_path(address: str) -> Path:
-    """The path that a `file://` address means.
+    """The path of a `file://` address.
 
     Raises:
-        TaxiError: It names a host, as `file://data/trips` does by mistake.
+        TaxiError: It names a host, like `file://data/trips`.
     """
     parts = urlsplit(address)
     if parts.netloc not in ("", "localhost"):

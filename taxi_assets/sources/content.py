@@ -1,7 +1,7 @@
-"""Whether a body is what belongs at its address: checked while it streams by, and once more when it is whole.
+"""Checks of a downloaded file's content: of each chunk while it arrives, and of the complete file.
 
-The gzip check inflates the stream beside the download, about 0.3 s of CPU for 1.4 million trips: a broken file is
-refused before it is put in place, so that it is never kept as the month's file.
+The gzip check inflates the stream during the download, about 0.3 s of CPU for 1.4 million trips. So a broken file never
+takes the place of a month's file.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _INFLATED_AT_ONCE = 1 << 20
 
 
 class InvalidContent(Exception):
-    """A body that is not what belongs at its address.
+    """Content that does not belong at its address.
 
     Attributes:
         expected: What belongs there.
-        found: What came.
-        whole: Whether more bytes could not have mended it.
+        found: What arrived.
+        truncated: Whether only bytes at its end are missing.
     """
 
-    def __init__(self, expected: str, found: str, *, whole: bool = True) -> None:
+    def __init__(self, expected: str, found: str, *, truncated: bool = False) -> None:
         super().__init__(f"expected {expected}, found {found}")
-        self.expected, self.found, self.whole = expected, found, whole
+        self.expected, self.found, self.truncated = expected, found, truncated
 
 
 class Check(Protocol):
-    """Sees every byte of a body in order, then the whole file."""
+    """A check that takes every byte of a file in order, then the complete file."""
 
     expected: str
 
@@ -40,14 +40,14 @@ class Check(Protocol):
         """Takes the next bytes.
 
         Raises:
-            InvalidContent: They do not fit.
+            InvalidContent: They are wrong.
         """
 
     def finish(self, path: Path) -> None:
-        """Says that the body is over and stands in this file.
+        """Checks the complete file at this path.
 
         Raises:
-            InvalidContent: It is not whole, or not what belongs there.
+            InvalidContent: It is not complete, or wrong.
         """
 
 
@@ -61,9 +61,9 @@ class GzipCheck:
         self._started = False
 
     def feed(self, data: bytes) -> None:
-        """Inflates the next bytes, a bounded piece at a time."""
+        """Inflates the next bytes, at most 1 MiB at a time."""
         if not self._started:
-            _begins(data, b"\x1f\x8b", self.expected)
+            _require_magic(data, b"\x1f\x8b", self.expected)
             self._started = True
         while data:
             if self._member.eof:
@@ -71,19 +71,19 @@ class GzipCheck:
                 if not data:
                     return
                 self._member = zlib.decompressobj(wbits=31)
-            with _damage():
+            with _damaged_gzip():
                 self._member.decompress(data, _INFLATED_AT_ONCE)
             data = self._member.unconsumed_tail or self._member.unused_data
 
     def finish(self, path: Path) -> None:
-        """Demands that the last member is over."""
-        _not_empty(path, self.expected)
+        """Requires that the last member is complete."""
+        _require_content(path, self.expected)
         if not self._member.eof:
-            with _damage():
+            with _damaged_gzip():
                 self._member.flush()
         if not self._member.eof:
             raise InvalidContent(
-                "a complete gzip file", f"one that breaks off after {path.stat().st_size:,} bytes", whole=False
+                "a complete gzip file", f"one that breaks off after {path.stat().st_size:,} bytes", truncated=True
             )
 
 
@@ -96,22 +96,22 @@ class ParquetCheck:
         self._started = False
 
     def feed(self, data: bytes) -> None:
-        """Looks at the first bytes."""
+        """Checks the first bytes."""
         if not self._started:
-            _begins(data, b"PAR1", self.expected)
+            _require_magic(data, b"PAR1", self.expected)
             self._started = True
 
     def finish(self, path: Path) -> None:
-        """Reads the end of the file."""
+        """Checks the end of the file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        _not_empty(path, self.expected)
+        _require_content(path, self.expected)
         with path.open("rb") as file:
             file.seek(-4, 2)
             if file.read() != b"PAR1":
                 found = f"one that breaks off after {path.stat().st_size:,} bytes: the footer is missing"
-                raise InvalidContent("a complete Parquet file", found, whole=False)
+                raise InvalidContent("a complete Parquet file", found, truncated=True)
         try:
             pq.read_metadata(path)
         except (pa.ArrowException, OSError) as error:
@@ -127,14 +127,14 @@ class CsvCheck:
         self._started = False
 
     def feed(self, data: bytes) -> None:
-        """Looks at the first bytes."""
+        """Checks the first bytes."""
         if not self._started and data.lstrip()[:1] in (b"<", b"{", b"\0"):
-            raise InvalidContent(self.expected, _described(data))
+            raise InvalidContent(self.expected, _description(data))
         self._started = True
 
     def finish(self, path: Path) -> None:
-        """Demands that there is something."""
-        _not_empty(path, self.expected)
+        """Requires that the file is not empty."""
+        _require_content(path, self.expected)
 
 
 def check_for(layout: LayoutName) -> Check:
@@ -143,19 +143,19 @@ def check_for(layout: LayoutName) -> Check:
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def _damaged_gzip() -> Iterator[None]:
     try:
         yield
     except zlib.error as error:
         raise InvalidContent("an intact gzip file", f"damaged data ({error})") from None
 
 
-def _begins(data: bytes, magic: bytes, expected: str) -> None:
+def _require_magic(data: bytes, magic: bytes, expected: str) -> None:
     if not data.startswith(magic):
-        raise InvalidContent(f"{expected}, beginning with the bytes {magic.hex(' ')}", _described(data))
+        raise InvalidContent(f"{expected}, beginning with the bytes {magic.hex(' ')}", _description(data))
 
 
-def _described(data: bytes) -> str:
+def _description(data: bytes) -> str:
     start = data[:4096].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         kind = "an HTML page"
@@ -167,6 +167,6 @@ def _described(data: bytes) -> str:
     return f"{kind}, beginning with {text!r}"
 
 
-def _not_empty(path: Path, expected: str) -> None:
+def _require_content(path: Path, expected: str) -> None:
     if path.stat().st_size == 0:
         raise InvalidContent(expected, "an empty file")

@@ -1,4 +1,8 @@
-"""The bytes of a file, from a source into a part file: written, hashed and checked in one pass, and tried again."""
+"""The download of a source's file: written, hashed and checked in one pass, resumed and retried.
+
+The record of a complete file is `{file}.json` beside it, with the file's size and time of change. Where these disagree
+with the file (the process died between the two writes, or someone edited the file), the file is fetched again.
+"""
 
 from __future__ import annotations
 
@@ -10,192 +14,202 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from taxi_assets.files import write_private
-from taxi_assets.sources.addresses import shown
 from taxi_assets.sources.content import Check, InvalidContent
-from taxi_assets.sources.errors import INTACT, SourceError, SourceUnavailable
-from taxi_assets.sources.record import SourceFile, Validators, keep, kept
+from taxi_assets.sources.errors import SourceError, SourceUnavailable
+from taxi_assets.sources.record import SourceFile
 from taxi_assets.sources.retry import RetryPolicy, with_retries
-from taxi_assets.sources.transport import CHUNK_BYTES, Answer, Resume, Transport
+from taxi_assets.sources.transport import CHUNK_BYTES, Resume, SourceResponse, Transport, Validators
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes that are here and the bytes of the whole file, where the source says them."""
+"""Called with the number of bytes on this machine and the size of the file; None: the source does not send it."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """A request for a file.
 
     Attributes:
         address: The file's address, with its credentials.
-        target: Where it goes.
+        url: The address without credentials.
+        target: Where the file goes.
         check: Makes the check of its content.
-        force: Fetch it even though the newest version is here.
-        progress: Told of the bytes as they come.
+        force: Whether to fetch the file even where its newest version is on this machine.
+        progress: Called as the bytes arrive.
     """
 
     address: str
+    url: str
     target: Path
     check: Callable[[], Check]
     force: bool = False
     progress: Progress | None = None
 
 
-@dataclass(frozen=True)
-class Downloaded:
-    """A file that is whole and checked, and stands in its part file.
-
-    Attributes:
-        bytes: Its size.
-        sha256: Its SHA-256, in hexadecimal digits.
-        validators: What the source recognises this version by.
-        sample: Whether the source says that it is made up.
-    """
-
-    bytes: int
-    sha256: str
-    validators: Validators
-    sample: bool
-
-
-def download(
-    transport: Transport, request: Request, known: Validators | None, retry_policy: RetryPolicy
-) -> tuple[Downloaded | None, int]:
-    """Brings a file into its part file, going on where an earlier attempt broke off.
+def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy, *, synthetic: bool) -> SourceFile:
+    """Fetches a file, unless its newest version is on this machine.
 
     Args:
-        transport: The way to the source.
-        request: What is asked for.
-        known: The version that is here already: it is not sent again.
+        transport: Access to the source.
+        request: The file.
         retry_policy: How often to try.
-
-    Returns:
-        The file, None where the known version is the newest; and how many attempts it took.
+        synthetic: Whether the source has synthetic files only.
 
     Raises:
         NotFound: Nothing is published at the address.
-        SourceUnavailable: The source did not deliver, in any attempt. The part stays, for the next download.
-        SourceError: The source refuses, or its file is broken. Nothing stays.
+        SourceUnavailable: No attempt succeeded. The partial file stays, for the next download.
+        SourceError: The source refuses, its file is broken, or the file cannot be written. Nothing stays.
     """
-    part = Part(request.target)
+    target = request.target
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _exclusive_lock(target, retry_policy.lock_timeout):
+            known = None if request.force else read_record(target)
+            file, attempts = _download(transport, request, known, retry_policy)
+            if file is known:
+                return replace(known, attempts=attempts)
+            file = replace(file, attempts=attempts, synthetic=synthetic or file.synthetic)
+            PartialFile(target).move_to_target()
+            _write_record(file)
+            return file
+    except OSError as error:
+        raise SourceError(
+            "The file cannot be written on this machine.",
+            found=error.strerror or str(error),
+            where=str(target),
+            next_step="make room there, or choose another place with TAXI_HOME",
+        ) from None
 
-    def once() -> Downloaded | None:
+
+def _download(
+    transport: Transport, request: Request, known: SourceFile | None, retry_policy: RetryPolicy
+) -> tuple[SourceFile, int]:
+    """Downloads into the partial file, and resumes there after an interruption.
+
+    Returns:
+        The file, or `known` where that is the newest version; and the number of attempts.
+    """
+    part = PartialFile(request.target)
+
+    def attempt() -> SourceFile:
         resume = part.resume()
-        asked = None if resume and resume.offset else known
-        with transport.open(request.address, known=asked, resume=resume) as answer:
-            if answer.chunks is None:
-                return None
-            if not answer.offset:
-                part.begin(answer.validators)
-            return _receive(answer, part, request)
+        validators = known.validators if known and not (resume and resume.offset) else None
+        with transport.open(request.address, known=validators, resume=resume) as response:
+            if known and response.chunks is None:
+                return known
+            if not response.offset:
+                part.begin(response.validators)
+            return _receive(response, part, request)
 
     try:
-        return with_retries(retry_policy, once)
+        return with_retries(retry_policy, attempt)
     except SourceError:
         part.discard()
         raise
 
 
-def _receive(answer: Answer, part: Part, request: Request) -> Downloaded:
-    """Writes and hashes the bytes as they come, and checks each chunk while the next one comes."""
+def _receive(response: SourceResponse, part: PartialFile, request: Request) -> SourceFile:
+    """Writes and hashes the bytes as they arrive, and checks each chunk while the next one arrives."""
     check = request.check()
     digest = hashlib.sha256()
     checked: Future[None] | None = None
     try:
-        with part.path.open("r+b" if answer.offset else "wb") as file, ThreadPoolExecutor(1) as thread:
-            for chunk in _written_before(file, answer.offset):
+        with part.path.open("r+b" if response.offset else "wb") as file, ThreadPoolExecutor(1) as thread:
+            for chunk in _chunks_before(file, response.offset):
                 digest.update(chunk)
                 check.feed(chunk)
-            for chunk in answer.chunks or ():
+            for chunk in response.chunks or ():
                 file.write(chunk)
                 digest.update(chunk)
                 if checked:
                     checked.result()
                 checked = thread.submit(check.feed, chunk)
                 if request.progress:
-                    request.progress(file.tell(), answer.total)
+                    request.progress(file.tell(), response.total)
             if checked:
                 checked.result()
             size = file.tell()
             file.flush()
             os.fsync(file.fileno())
-        if answer.total is not None and size < answer.total:
-            raise _cut(request.address, size, answer.total)
+        if response.total is not None and size < response.total:
+            raise SourceUnavailable(
+                "The source does not deliver the file now.",
+                expected=f"{response.total:,} bytes",
+                found=f"{size:,} bytes: the connection was cut",
+                where=request.url,
+                next_step="try again later; the download resumes where it was cut",
+            )
         check.finish(part.path)
     except InvalidContent as error:
         part.discard()
-        raise _bad(error, answer, request.address) from None
-    return Downloaded(size, digest.hexdigest(), answer.validators, answer.sample)
+        raise _invalid(error, response, request.url) from None
+    return SourceFile(
+        path=request.target,
+        url=request.url,
+        bytes=size,
+        sha256=digest.hexdigest(),
+        etag=response.validators.etag,
+        last_modified=response.validators.last_modified,
+        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        synthetic=response.synthetic,
+    )
 
 
-def _written_before(file: BinaryIO, offset: int) -> Iterator[bytes]:
+def _chunks_before(file: BinaryIO, offset: int) -> Iterator[bytes]:
     while file.tell() < offset and (chunk := file.read(min(CHUNK_BYTES, offset - file.tell()))):
         yield chunk
 
 
-def _cut(address: str, size: int, total: int) -> SourceUnavailable:
-    return SourceUnavailable(
-        "The source does not deliver the file now.",
-        expected=f"{total:,} bytes",
-        found=f"{size:,} bytes: the connection was cut",
-        where=shown(address),
-        intact=INTACT,
-        next_step="try again later; the download goes on where it broke off",
-    )
-
-
-def _bad(error: InvalidContent, answer: Answer, address: str) -> SourceError | SourceUnavailable:
-    """Passing where parts of two downloads were put together, or the source did not say how long the file is."""
-    passing = answer.offset > 0 or (answer.total is None and not error.whole)
-    kind = SourceUnavailable if passing else SourceError
-    return kind(
+def _invalid(error: InvalidContent, response: SourceResponse, url: str) -> SourceError | SourceUnavailable:
+    """Transient where two versions were joined, or where bytes are missing and the source sent no size."""
+    transient = response.offset > 0 or (response.total is None and error.truncated)
+    return (SourceUnavailable if transient else SourceError)(
         "The source answered, but not with the file that belongs there.",
         expected=error.expected,
         found=error.found,
-        where=shown(address),
-        intact=INTACT,
+        where=url,
         next_step="look at the address; if the published file is broken, tell its publisher, or choose another source",
     )
 
 
-_VERSION = TypeAdapter(Validators)
+class PartialFile:
+    """The file during its download, `{file}.part`, and its version, `{file}.part.json`."""
 
-
-class Part:
-    """The file while it comes in."""
+    _validators = TypeAdapter(Validators)
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
+        self._target = target
         self._version = target.with_name(f"{target.name}.part.json")
 
     def resume(self) -> Resume | None:
-        """Where an earlier download broke off, and in which version of the file."""
+        """Where an earlier download stopped, and the version of the file."""
         try:
-            validators = _VERSION.validate_json(self._version.read_bytes())
+            validators = self._validators.validate_json(self._version.read_bytes())
             return Resume(self.path.stat().st_size, validators)
         except (FileNotFoundError, ValidationError):
             return None
 
     def begin(self, validators: Validators) -> None:
-        """Starts over, with this version of the file."""
+        """Starts a download of this version from its first byte."""
         self.discard()
-        write_private(self._version, _VERSION.dump_json(validators).decode())
+        write_private(self._version, self._validators.dump_json(validators).decode())
 
     def discard(self) -> None:
-        """Forgets what came in."""
+        """Removes what arrived."""
         self._version.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
-    def place(self, target: Path) -> None:
-        """Puts the file where it belongs: at once, and lasting."""
-        self.path.replace(target)
+    def move_to_target(self) -> None:
+        """Moves the complete file to its target, durably."""
+        self.path.replace(self._target)
         self._version.unlink(missing_ok=True)
-        folder = os.open(target.parent, os.O_RDONLY)
+        folder = os.open(self._target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
@@ -203,20 +217,19 @@ class Part:
 
 
 @contextmanager
-def alone(target: Path, seconds: float) -> Iterator[None]:
-    """Keeps other processes from fetching the same file meanwhile.
+def _exclusive_lock(target: Path, timeout: float) -> Iterator[None]:
+    """Lets one process at a time fetch a file.
 
     Raises:
-        SourceUnavailable: Another one has been at it for longer than that many seconds.
+        SourceUnavailable: Another process has held the lock for `timeout` seconds.
     """
-    lock = FileLock(target.with_name(f"{target.name}.lock"), timeout=seconds)
+    lock = FileLock(target.with_name(f"{target.name}.lock"), timeout=timeout)
     try:
         lock.acquire()
     except Timeout:
         raise SourceUnavailable(
             "Another process has been fetching the same file for long.",
             where=str(target),
-            intact=INTACT,
             next_step="wait for it, or end it",
         ) from None
     try:
@@ -225,48 +238,33 @@ def alone(target: Path, seconds: float) -> Iterator[None]:
         lock.release()
 
 
-def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy, *, sample: bool) -> SourceFile:
-    """Fetches a file, unless the newest version is here already.
+@dataclass(frozen=True)
+class _Sidecar:
+    """The content of `{file}.json`: the file's record, and the file's time of change."""
 
-    Raises:
-        SourceError: Besides what `download` raises: the file cannot be written here.
-    """
-    target = request.target
+    record: SourceFile
+    mtime_ns: int
+
+
+_SIDECAR = TypeAdapter(_Sidecar)
+
+
+def sidecar(path: Path) -> Path:
+    """The path of a file's record."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _write_record(record: SourceFile) -> None:
+    content = _Sidecar(record, record.path.stat().st_mtime_ns)
+    write_private(sidecar(record.path), _SIDECAR.dump_json(content, indent=2, by_alias=True).decode())
+
+
+def read_record(path: Path) -> SourceFile | None:
+    """The record of a file; None where the file is missing or was changed since."""
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone(target, retry_policy.lock_timeout):
-            here = None if request.force else kept(target)
-            known = here.validators if here else None
-            new, attempts = download(transport, request, known, retry_policy)
-            if new is None:
-                return replace(cast(SourceFile, here), attempts=attempts)
-            record = _record(request, new, attempts, sample or new.sample)
-            Part(target).place(target)
-            keep(record)
-            return record
-    except OSError as error:
-        raise _unwritable(error, target) from None
-
-
-def _record(request: Request, new: Downloaded, attempts: int, sample: bool) -> SourceFile:
-    return SourceFile(
-        path=request.target,
-        url=shown(request.address),
-        bytes=new.bytes,
-        sha256=new.sha256,
-        etag=new.validators.etag,
-        last_modified=new.validators.last_modified,
-        fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        sample=sample,
-        attempts=attempts,
-    )
-
-
-def _unwritable(error: OSError, path: Path) -> SourceError:
-    return SourceError(
-        "The file cannot be written on this machine.",
-        found=error.strerror or str(error),
-        where=str(path),
-        intact=INTACT,
-        next_step="make room there, or choose another place with TAXI_HOME",
-    )
+        content = _SIDECAR.validate_json(sidecar(path).read_bytes())
+        status = path.stat()
+    except (FileNotFoundError, ValidationError):
+        return None
+    intact = (status.st_size, status.st_mtime_ns) == (content.record.bytes, content.mtime_ns)
+    return replace(content.record, path=path) if intact else None

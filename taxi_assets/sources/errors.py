@@ -1,23 +1,27 @@
-"""What can go wrong at a source."""
+"""The errors of a source."""
 
 from __future__ import annotations
 
 from taxi_assets.errors import TaxiError, TransientError
 
-INTACT = "the file fetched before, if there is one, and every store are as they were"
+_INTACT = "the file fetched before, if there is one, and every store are as they were"
 
 
 class SourceError(TaxiError):
-    """The source's answer cannot be used, and asking again does not mend it."""
+    """A source's response or address cannot be used, and a retry fails in the same way."""
+
+    default_intact = _INTACT
 
 
 class SourceUnavailable(TransientError):
-    """The source did not deliver, and may do so soon.
+    """A source does not deliver now.
 
     Attributes:
-        retry_after: Seconds that the server asked to wait for, where it did.
+        retry_after: Seconds that the server asks to wait; None where it does not.
     """
 
+    default_intact = _INTACT
+    default_next_step = "try again later; `taxi doctor` tests the source"
     retry_after: float | None = None
 
 
@@ -26,4 +30,6 @@ class NotFound(TaxiError):
 
 
 class NotPublished(TaxiError):
-    """A month is at none of a source's addresses."""
+    """Nothing is published at any of a source's addresses."""
+
+    default_intact = _INTACT

@@ -1,4 +1,4 @@
-"""The two public layouts of the trip files, and what "not published there" looks like in them."""
+"""The two public layouts of the trip files, and the HTTP status of a file that is not published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from taxi_assets.trips.months import month_name
 LayoutName = Literal["csv", "parquet"]
 
 ZONE_LOOKUP = "misc/taxi_zone_lookup.csv"
-"""Where both public sources keep the table of taxi zones."""
+"""The path of the table of taxi zones at both public sources."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ PARQUET = Layout("parquet", "trip-data/{service}_tripdata_{month}.parquet")
 """Parquet, as the TLC publishes it."""
 
 LAYOUTS = (CSV, PARQUET)
-"""Both, in the order in which they are looked for."""
+"""Both, in the order in which they are requested."""
 
 
 def means_absent(address: str, status: int) -> bool:
-    """Whether an HTTP status says that nothing is published at an address.
+    """Whether an HTTP status means that nothing is published at an address.
 
     The TLC's own host answers 403 for a file that does not exist; elsewhere 403 means that access is refused.
     """

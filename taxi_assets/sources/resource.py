@@ -14,10 +14,10 @@ class TripSourceResource(dg.ConfigurableResource[TripSource]):
     """Where the trip files come from: TAXI_SOURCE_URL, or the sample source where that is unset."""
 
     def source(self, name: str | None = None) -> TripSource:
-        """The source of that name, or that of this environment; starts the sample source where it is the one."""
+        """The source of that name, or of TAXI_SOURCE_URL. Starts the sample source's server where it is that."""
         return source_named(name, settings()) if name else source_from_settings(settings())
 
     @property
     def home_folder(self) -> Path:
-        """Where all local state lives."""
+        """The folder of all local state."""
         return settings().taxi_home

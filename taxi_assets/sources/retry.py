@@ -1,4 +1,4 @@
-"""How long to wait for a source, how often to ask, and how long to wait in between."""
+"""Retries of requests to a source."""
 
 from __future__ import annotations
 
@@ -20,58 +20,61 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """What a source is granted; all times in seconds.
+    """How often and how long to try a source; all times in seconds.
 
     Attributes:
-        attempts: How often it is asked at most.
-        first_wait: The longest wait before the second attempt; it doubles from one attempt to the next.
-        longest_wait: The most that it grows to.
-        longest_asked: The most that a server's Retry-After is obeyed.
-        connect_timeout: For a connection.
-        read_timeout: For the next bytes.
-        lock_timeout: For another process that fetches the same file.
+        attempts: The most attempts.
+        first_wait: The longest wait before the second attempt. It doubles with each attempt.
+        longest_wait: The limit of that wait.
+        longest_retry_after: The limit of a server's Retry-After.
+        connect_timeout: The longest wait for a connection.
+        read_timeout: The longest wait for the next bytes.
+        lock_timeout: The longest wait for another process that fetches the same file.
     """
 
     attempts: int = 5
     first_wait: float = 2.0
     longest_wait: float = 30.0
-    longest_asked: float = 120.0
+    longest_retry_after: float = 120.0
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     lock_timeout: float = 3600.0
 
 
 class _Wait(wait_base):
-    """What the server asked for, else a random time below a bound that doubles."""
+    """The server's Retry-After, or a random time below a bound that doubles."""
 
     def __init__(self, retry_policy: RetryPolicy) -> None:
         self._policy = retry_policy
-        # Half the bound at least: a source in trouble is never asked again at once.
+        # At least half the bound, so that a retry never follows at once.
         self._backoff = wait_random_exponential(
             multiplier=retry_policy.first_wait / 2, max=retry_policy.longest_wait / 2
         )
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.retry_after if isinstance(error, SourceUnavailable) else None
-        if asked is not None:
-            return min(asked, self._policy.longest_asked)
+        retry_after = error.retry_after if isinstance(error, SourceUnavailable) else None
+        if retry_after is not None:
+            return min(retry_after, self._policy.longest_retry_after)
         bound = min(self._policy.first_wait * 2 ** (retry_state.attempt_number - 1), self._policy.longest_wait)
         return float(bound / 2 + self._backoff(retry_state))
 
 
-def with_retries(retry_policy: RetryPolicy, ask: Callable[[], Result]) -> tuple[Result, int]:
-    """Asks until the source delivers or the attempts are used up; the result, and how many it took.
+def with_retries(retry_policy: RetryPolicy, request: Callable[[], Result]) -> tuple[Result, int]:
+    """Calls `request` until it succeeds or the attempts are used up.
+
+    Returns:
+        The result, and the number of attempts.
 
     Raises:
-        SourceUnavailable: The last attempt's error, saying how many there were.
+        SourceUnavailable: The last attempt's error, with the number of attempts.
     """
 
-    def say(state: RetryCallState) -> None:
+    def warn(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, SourceUnavailable) and state.next_action:
             log.warning(
-                "%s %s; asking again in %.1f s (attempt %d of %d)",
+                "%s %s; trying again in %.1f s (attempt %d of %d)",
                 error.summary,
                 error.details.get("Found", ""),
                 state.next_action.sleep,
@@ -83,19 +86,19 @@ def with_retries(retry_policy: RetryPolicy, ask: Callable[[], Result]) -> tuple[
         stop=stop_after_attempt(retry_policy.attempts),
         wait=_Wait(retry_policy),
         retry=retry_if_exception_type(SourceUnavailable),
-        before_sleep=say,
+        before_sleep=warn,
         reraise=True,
     )
     try:
-        return retrying(ask), int(retrying.statistics["attempt_number"])
+        return retrying(request), int(retrying.statistics["attempt_number"])
     except SourceUnavailable as error:
         tries = "1 attempt" if retry_policy.attempts == 1 else f"{retry_policy.attempts} attempts"
         error.details["Found"] = ", after ".join(filter(None, (error.details.get("Found"), tries)))
         raise
 
 
-def seconds_asked(header: str | None) -> float | None:
-    """Reads a Retry-After header: seconds, or an HTTP date; None where it is missing or makes no sense."""
+def parse_retry_after(header: str | None) -> float | None:
+    """Reads a Retry-After header: seconds, or an HTTP date; None where it is missing or malformed."""
     if not header:
         return None
     if header.strip().isdigit():

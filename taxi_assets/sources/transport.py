@@ -1,24 +1,38 @@
-"""How bytes come from a source, whatever its kind: what HTTP and files have in common."""
+"""What HTTP and folders have in common: a source's response, and the versions of its files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
-
-from taxi_assets.sources.record import Validators
+from typing import Protocol, Self
 
 CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
+class Validators:
+    """The ETag and the Last-Modified by which a server recognises a version of a file."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def strong(self) -> str | None:
+        """The value for `If-Range`; None where the server sends no strong validator."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+
+    def __bool__(self) -> bool:
+        return bool(self.etag or self.last_modified)
+
+
+@dataclass(frozen=True)
 class Resume:
-    """The part of a file that is here already.
+    """The part of a file that is on this machine.
 
     Attributes:
-        offset: Its bytes.
-        validators: What the source recognised its version by.
+        offset: Its size in bytes.
+        validators: The version of the file.
     """
 
     offset: int
@@ -26,38 +40,44 @@ class Resume:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a source answers.
+class SourceResponse:
+    """A source's response.
 
     Attributes:
-        validators: What it recognises this version of the file by.
-        total: The size of the whole file in bytes, where the source says it.
-        offset: Where in the file the chunks begin: at the part that is here already, or at 0.
-        chunks: The bytes; None where the version asked about is the newest one.
-        sample: Whether the source says that the content is made up.
+        validators: The version of the file.
+        total: The size of the whole file in bytes; None where the source does not send it.
+        offset: Where in the file the chunks begin: at the resumed offset, or at 0.
+        chunks: The bytes; None where the known version is the newest one.
+        synthetic: Whether the source declares the content synthetic.
     """
 
     validators: Validators
     total: int | None
     offset: int
     chunks: Iterator[bytes] | None
-    sample: bool = False
+    synthetic: bool = False
 
 
 class Transport(Protocol):
-    """A way to a source."""
+    """Access to a source; a context manager that closes its connections."""
 
-    def open(self, address: str, *, known: Validators | None, resume: Resume | None) -> AbstractContextManager[Answer]:
-        """Asks for a file: only if it is another version than `known`, and only what is missing after `resume`.
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def open(
+        self, address: str, *, known: Validators | None, resume: Resume | None
+    ) -> AbstractContextManager[SourceResponse]:
+        """Requests a file: only if its version is not `known`, and only the bytes after `resume`.
 
         Raises:
             NotFound: Nothing is published at the address.
-            SourceUnavailable: The source does not deliver now; also raised by the chunks.
+            SourceUnavailable: The source does not deliver now. The chunks raise it too.
             SourceError: The source refuses.
         """
 
-    def look(self, address: str, *, known: Validators | None = None) -> Answer:
-        """Asks about a file, without its bytes; the answer is `known`, without a size, where that is newest.
+    def head(self, address: str, *, known: Validators | None = None) -> SourceResponse:
+        """Requests what a source knows of a file, without its bytes; `known` without a size where that is the newest.
 
         Raises what `open` raises.
         """

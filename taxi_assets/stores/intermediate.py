@@ -15,7 +15,8 @@ import dagster as dg
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import private_folder, write_private
-from taxi_assets.sources.record import RawFile, kept
+from taxi_assets.sources.download import read_record
+from taxi_assets.sources.record import RawFile
 from taxi_assets.trips.table import TripTable
 
 
@@ -48,9 +49,9 @@ class RawFileIOManager(dg.ConfigurableIOManager):
         service, month = context.asset_key.path[0], context.partition_key
         with dagster_failures(), suppress(FileNotFoundError, ValueError):
             file = RawFile.from_json(self._record(context).read_text())
-            if here := kept(file.path):
+            if current := read_record(file.path):
                 # Another run may have fetched a newer version since: then that is what is read, and it is so described.
-                return replace(file, **vars(here))
+                return replace(file, **vars(current))
         with dagster_failures():
             raise TaxiError(
                 f"The file of {service} {month} is not on this machine as it was fetched.",

@@ -224,7 +224,7 @@ def test_a_source_that_is_none(platform: Taxi, tmp_path: Path) -> None:
 def test_made_up_trips_are_kept_from_a_real_store(platform: Taxi) -> None:
     said = platform.having(POSTGRES_HOST="127.0.0.1")("doctor")
     assert said.code == 1
-    assert "made-up trips are not loaded into a real store" in said.err
+    assert "synthetic trips are not loaded into a real store" in said.err
     assert "POSTGRES_HOST (set in: shell)" in said.err
     assert all(word in said.err for word in ("`tlc`", "`mirror`"))
 

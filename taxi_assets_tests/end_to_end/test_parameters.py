@@ -78,4 +78,4 @@ def test_made_up_rows_stay_out_of_real_stores(platform: Taxi) -> None:
     real = platform.having(POSTGRES_HOST="127.0.0.1", POSTGRES_PORT="1", TAXI_SOURCE_URL="tlc")
     said = real("run", "yellow", "--months", MONTH, "--source", "sample")
     assert said.code == 1
-    assert "made-up trips are not loaded into a real store" in said.err
+    assert "synthetic trips are not loaded into a real store" in said.err

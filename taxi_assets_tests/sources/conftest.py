@@ -19,7 +19,7 @@ from taxi_assets_tests.faulty_server import FaultyServer
 MONTH = date(2021, 1, 1)
 CSV_PATH = "/yellow/yellow_tripdata_2021-01.csv.gz"
 PARQUET_PATH = "/trip-data/yellow_tripdata_2021-01.parquet"
-QUICK = RetryPolicy(first_wait=0.002, longest_wait=0.01, longest_asked=0.3, read_timeout=5, connect_timeout=5)
+QUICK = RetryPolicy(first_wait=0.002, longest_wait=0.01, longest_retry_after=0.3, read_timeout=5, connect_timeout=5)
 
 
 @pytest.fixture

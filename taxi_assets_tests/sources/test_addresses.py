@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.sources.addresses import file_path, folder_name, join, shown
+from taxi_assets.sources.addresses import file_path, folder_name, join, redacted
 from taxi_assets.sources.layouts import LAYOUTS, means_absent
 
 SECRET = "https://ann:pw1@data.example:8443/trips?token=pw2#pw3"
@@ -24,8 +24,8 @@ def test_query_stays_behind_the_path() -> None:
     assert join(SECRET, "a/b.csv") == "https://ann:pw1@data.example:8443/trips/a/b.csv?token=pw2#pw3"
 
 
-def test_shown_address_has_no_credentials() -> None:
-    assert shown(SECRET) == "https://data.example:8443/trips"
+def test_a_redacted_address_has_no_credentials() -> None:
+    assert redacted(SECRET) == "https://data.example:8443/trips"
 
 
 def test_folders_differ_for_each_address_and_hold_no_credentials() -> None:

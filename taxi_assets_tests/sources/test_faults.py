@@ -11,9 +11,10 @@ from email.utils import format_datetime
 import pytest
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.sources.download import read_record
 from taxi_assets.sources.errors import SourceError, SourceUnavailable
-from taxi_assets.sources.record import RawFile, kept
-from taxi_assets.sources.retry import seconds_asked
+from taxi_assets.sources.record import RawFile
+from taxi_assets.sources.retry import parse_retry_after
 from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.faulty_server import GOOD, Fault, FaultyServer
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, PARQUET_PATH, QUICK, gzipped
@@ -40,7 +41,7 @@ def assert_old_stays(old: RawFile) -> Callable[[], None]:
 
     def check() -> None:
         assert old.path.read_bytes() == body
-        found = kept(old.path)
+        found = read_record(old.path)
         assert found
         assert found.sha256 == old.sha256
 
@@ -101,16 +102,16 @@ def test_retry_after_is_obeyed_up_to_a_limit(
     server.publish(CSV_PATH, csv_body)
     server.fails(CSV_PATH, Fault(status=429, headers={"Retry-After": "9999"}))
     source.fetch("yellow", MONTH)
-    assert "429 Too Many Requests; asking again in 0.3 s (attempt 1 of 5)" in caplog.text
+    assert "429 Too Many Requests; trying again in 0.3 s (attempt 1 of 5)" in caplog.text
 
 
 def test_retry_after_in_both_forms() -> None:
-    assert seconds_asked("7") == 7
+    assert parse_retry_after("7") == 7
     soon = datetime.now(UTC) + timedelta(seconds=60)
-    assert 50 < (seconds_asked(format_datetime(soon, usegmt=True)) or 0) <= 60
-    assert seconds_asked("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert seconds_asked("soon") is None
-    assert seconds_asked(None) is None
+    assert 50 < (parse_retry_after(format_datetime(soon, usegmt=True)) or 0) <= 60
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert parse_retry_after("soon") is None
+    assert parse_retry_after(None) is None
 
 
 def test_cut_download_goes_on_where_it_broke_off(server: FaultyServer, source: TripSource, csv_body: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.sources.download import sidecar
 from taxi_assets.sources.errors import NotPublished, SourceError
-from taxi_assets.sources.record import RawFile, sidecar
+from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, PARQUET_PATH, gzipped
@@ -25,7 +27,9 @@ def test_fetched_file_is_the_published_one(server: FaultyServer, source: TripSou
     assert raw.path.read_bytes() == csv_body
     assert (raw.layout, raw.bytes, raw.sha256) == ("csv", len(csv_body), hashlib.sha256(csv_body).hexdigest())
     assert (raw.etag, raw.last_modified) == ('"one"', "Mon, 04 Jan 2021 10:00:00 GMT")
-    assert (raw.url, raw.sample, raw.attempts) == (server.url + CSV_PATH, False, 1)
+    assert (raw.url, raw.synthetic, raw.attempts) == (server.url + CSV_PATH, False, 1)
+    assert json.loads(raw.to_json())["sample"] is False
+    assert RawFile.from_json(raw.to_json()) == raw
     assert seen[-1] == (len(csv_body), len(csv_body))
     assert server.asked[0].headers["Accept-Encoding"] == "identity"
     assert RawFile.from_json(raw.to_json()) == raw

@@ -13,9 +13,8 @@ import pytest
 from taxi_assets.errors import TaxiError
 from taxi_assets.sources.errors import NotPublished, SourceError, SourceUnavailable
 from taxi_assets.sources.folder import FileTransport
-from taxi_assets.sources.record import Validators
 from taxi_assets.sources.source import TripSource
-from taxi_assets.sources.transport import CHUNK_BYTES, Resume
+from taxi_assets.sources.transport import CHUNK_BYTES, Resume, Validators
 from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, QUICK, gzipped
 
@@ -106,7 +105,7 @@ def test_file_that_keeps_changing_is_given_up(folder: TripSource, published: Pat
 def test_copy_goes_on_where_it_broke_off_only_in_the_same_version(published: Path, csv_body: bytes) -> None:
     address = published.as_uri()
     transport = FileTransport()
-    version = transport.look(address).validators
+    version = transport.head(address).validators
     with transport.open(address, known=None, resume=Resume(CHUNK_BYTES, version)) as answer:
         assert answer.offset == CHUNK_BYTES
         assert b"".join(answer.chunks or ()) == csv_body[CHUNK_BYTES:]

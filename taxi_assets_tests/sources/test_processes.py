@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from taxi_assets.sources.record import sidecar
+from taxi_assets.sources.download import sidecar
 from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, gzipped

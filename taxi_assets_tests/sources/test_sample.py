@@ -63,10 +63,10 @@ def made(folder: Path, service: str, month: date, layout: str = "csv", rows: int
 
 def test_month_is_made_up_and_says_so(sample: TripSource, url: str) -> None:
     raw = sample.fetch("yellow", MONTH)
-    assert raw.sample
+    assert raw.synthetic
     assert raw.layout == "csv"
     assert read(raw.path).num_rows == ROWS
-    assert requests.head(f"{url}/yellow/nothing", timeout=5).headers["X-Taxi-Sample"] == "made up"
+    assert requests.head(f"{url}/yellow/nothing", timeout=5).headers["X-Taxi-Sample"] == "synthetic"
     again = sample.fetch("yellow", MONTH)
     assert again == raw
 

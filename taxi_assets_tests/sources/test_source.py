@@ -21,7 +21,7 @@ from taxi_assets.sources.source import source_from_settings, source_named
 )
 def test_public_sources_by_name(tmp_path: Path, name: str, url: str) -> None:
     source = source_from_settings(Settings(taxi_home=tmp_path, taxi_source_url=name))
-    assert (source.url, source.folder, source.sample) == (url, tmp_path / "raw" / name, False)
+    assert (source.url, source.folder, source.synthetic) == (url, tmp_path / "raw" / name, False)
 
 
 def test_each_address_has_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_no_source_named_is_the_sample_source(tmp_path: Path) -> None:
     try:
         small = source_from_settings(Settings(taxi_home=tmp_path, taxi_sample_rows=10))
         large = source_from_settings(Settings(taxi_home=tmp_path, taxi_sample_rows=20))
-        assert small.sample
+        assert small.synthetic
         assert small.url.endswith("/rows-10")
         assert {small.folder.name, large.folder.name} == {"sample-10", "sample-20"}
     finally:

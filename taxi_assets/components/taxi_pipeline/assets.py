@@ -50,7 +50,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         with dagster_failures(), progress.task(f"fetch {pipeline.service} {context.partition_key}", "bytes") as report:
             source = trip_source.source(config.source)
             file = source.fetch(pipeline.service, month, force=config.force, progress=report)
-        if file.sample:
+        if file.synthetic:
             context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
             context.log.warning("These trips are made up: they come from the sample source (TAXI_SOURCE_URL is unset).")
         return dg.Output(
@@ -62,7 +62,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                 "etag": file.etag,
                 "last_modified": file.last_modified,
                 "layout": file.layout,
-                "made_up": file.sample,
+                "made_up": file.synthetic,
                 "attempts": file.attempts,
             },
         )
@@ -124,7 +124,11 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     limit=config.limit,
                     progress=lambda rows: report(rows, None),
                 )
-            shown = {**metadata.summary_metadata(cleaning.summary), "made_up": raw_taxi.sample, "limit": config.limit}
+            shown = {
+                **metadata.summary_metadata(cleaning.summary),
+                "made_up": raw_taxi.synthetic,
+                "limit": config.limit,
+            }
             plot = metadata.trips_by_hour(cleaning.summary)
             preview = metadata.preview(cleaning.kept), metadata.preview(cleaning.rejected)
             yield dg.Output(cleaning.kept, "clean_taxi", metadata={**shown, "plot": plot, "preview": preview[0]})

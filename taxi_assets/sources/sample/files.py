@@ -1,4 +1,4 @@
-"""Made-up months as files: gzipped CSV and Parquet, with the columns and types of the TLC's own."""
+"""Synthetic months as files: gzipped CSV and Parquet, with the columns and types of the TLC's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CSV = pa_csv.WriteOptions(include_header=False, batch_size=16_384, quoting_styl
 
 
 def columns(service: Service, month: date, layout: LayoutName) -> list[str]:
-    """The TLC's names of the columns of a month's file, in its order."""
+    """The TLC's names of the columns of a month's file, in the file's order."""
     optional = {"ehail_fee"} | (_ONLY_PARQUET if layout == "parquet" else set())
     return [
         column.sources[0]
@@ -39,7 +39,7 @@ def columns(service: Service, month: date, layout: LayoutName) -> list[str]:
 
 
 def make_month(path: Path, service: Service, month: date, rows: int, layout: LayoutName) -> None:
-    """Makes the file of a month, unless it is there; one maker at a time, and never half a file."""
+    """Generates the file of a month, unless it exists: one process at a time, and never half a file."""
     names = columns(service, month, layout)
     write = _write_csv if layout == "csv" else _write_parquet
     batches = (chunk.select(names) for chunk in chunks(service, month, rows))
@@ -47,7 +47,7 @@ def make_month(path: Path, service: Service, month: date, rows: int, layout: Lay
 
 
 def make_zones(path: Path) -> None:
-    """Makes the table of taxi zones, unless it is there: the TLC's columns, made-up names."""
+    """Generates the table of taxi zones, unless it exists: the TLC's columns, synthetic names."""
     text = io.StringIO()
     table = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     table.writerow(("LocationID", "Borough", "Zone", "service_zone"))

@@ -1,4 +1,4 @@
-"""The web server of the sample source: makes a file when it is asked for first, keeps it, and serves it."""
+"""The web server of the sample source: generates a file at its first request, keeps it, and serves it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from taxi_assets.trips.months import next_month, parse_month
 
 HEALTHY = "sample source"
 MAKER = "v1"
-"""Names the folder of the files; to be raised with every change of what is made."""
+"""The folder of the files; raise it with every change of what is generated."""
 
 
 def newest_month(today: date) -> date:
@@ -35,7 +35,7 @@ def newest_month(today: date) -> date:
 
 
 def application(folder: Path) -> Starlette:
-    """The server's application; keeps its files below the folder, apart for each number of rows."""
+    """The server's application. It keeps its files below the folder, in a folder for each number of rows."""
     root = folder / MAKER
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = StaticFiles(directory=root)
@@ -48,25 +48,25 @@ def application(folder: Path) -> Starlette:
         rows: int = request.path_params["rows"]
         name = f"rows-{rows}/{path}"
         if rows < 1 or not await run_in_threadpool(_make, root / name, path, rows):
-            raise HTTPException(404, "not published", headers={SAMPLE_HEADER: "made up"})
+            raise HTTPException(404, "not published", headers={SAMPLE_HEADER: "synthetic"})
         response = await files.get_response(name, request.scope)
-        response.headers[SAMPLE_HEADER] = "made up"
+        response.headers[SAMPLE_HEADER] = "synthetic"
         return response
 
     return Starlette(routes=[Route("/health", health), Route("/rows-{rows:int}/{path:path}", serve)])
 
 
 def _make(file: Path, path: str, rows: int) -> bool:
-    """Makes the file at a path of the source; False where nothing is published there."""
+    """Generates the file at a path of the source; returns False where nothing is published there."""
     if path == ZONE_LOOKUP:
         make_zones(file)
         return True
-    found = re.fullmatch(r"[a-z-]+/([a-z]+)_tripdata_([0-9-]+)\.[a-z.]+", path)
-    service = SERVICES.get(found[1]) if found else None
-    if not found or not service:
+    match = re.fullmatch(r"[a-z-]+/([a-z]+)_tripdata_([0-9-]+)\.[a-z.]+", path)
+    service = SERVICES.get(match[1]) if match else None
+    if not match or not service:
         return False
     try:
-        month = parse_month(found[2])
+        month = parse_month(match[2])
     except TaxiError:
         return False
     layout = next((layout for layout in LAYOUTS if layout.path(service.name, month) == path), None)

@@ -1,4 +1,4 @@
-"""Trips made up, a chunk of rows at a time: the same rows for the same service, month and size, wherever they are made.
+"""Synthetic trips, a chunk of rows at a time: the same rows for the same service, month and size, on any machine.
 
 Shares and spreads follow the TLC's files of 2020 and 2021: the last rows of a month lack vendor, passengers, rate,
 flag, payment (and trip type); some passenger counts and distances are zero, some fares negative, some pickups lie years
@@ -62,7 +62,7 @@ PROFILES = {
 
 
 def chunks(service: Service, month: date, rows: int) -> Iterator[pa.RecordBatch]:
-    """The month's rows, in chunks that do not grow with it; columns have the TLC's names, and more than a file needs.
+    """The month's rows in chunks of a fixed size. Columns have the TLC's names, and are more than a file needs.
 
     Whole numbers are int64, amounts and distances float64, times timestamp[s] without a zone.
     """
