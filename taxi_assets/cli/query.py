@@ -33,11 +33,11 @@ def ask_bigquery(query: str, *, csv: bool) -> None:
     Raises:
         TaxiError: The query is wrong, not permitted or too dear, or BigQuery cannot be reached.
     """
-    from taxi_assets.stores.bigquery import query as warehouse_query
+    from taxi_assets.stores.bigquery.query import query as bigquery_query
     from taxi_assets.stores.google.resource import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings())
-    with warehouse_query.query(cloud, query, settings().bigquery_max_bytes_billed) as answer:
+    with bigquery_query(cloud, query, settings().bigquery_max_bytes_billed) as answer:
         show(answer.columns, answer.rows, csv=csv)
 
 

@@ -98,8 +98,8 @@ def _in_bigquery(cloud: GoogleCloud, pipeline: PipelineSpec) -> Iterator[Verifie
     table = pipeline.bigquery
     if table is None:
         return
-    place = str(table.moved(namespace=cloud.dataset))
-    for month in verify_months(cloud, pipeline.service, table.namespace, table.name):
+    place = table.moved(namespace=cloud.dataset).in_database
+    for month in verify_months(cloud, table):
         known = month.logged_rows is not None and month.logged_cents is not None
         logged = (month.logged_rows or 0, month.logged_cents or 0) if known else None
         yield VerifiedMonth("bigquery", pipeline.service, month.month, place, logged, (month.rows, month.cents))

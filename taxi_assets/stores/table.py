@@ -64,6 +64,11 @@ class TableRef(BaseModel):
     def __str__(self) -> str:
         return ".".join(part for part in (self.database, self.namespace, self.name) if part)
 
+    @property
+    def in_database(self) -> str:
+        """Its name within the database or project: `ny_taxi.yellow_cab_data`."""
+        return f"{self.namespace}.{self.name}"
+
     def with_suffix(self, suffix: str) -> TableRef:
         """The table beside this one whose name ends with the suffix."""
         return self.model_copy(update={"name": f"{self.name}{suffix}"})

@@ -1,4 +1,4 @@
-"""Loads a month into lake and warehouse in a process of its own, which stays at a moment: to be killed."""
+"""Loads a month into the lake and BigQuery in a process of its own, which stays at a moment: to be killed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from taxi_assets.stores.bigquery import load as warehouse
+from taxi_assets.stores.bigquery import replace as bigquery_replace
+from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake import load as lake
 from taxi_assets.stores.lake.manifest import lake_load
 from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 LAKE_MOMENTS = ("uploading", "remove")
-WAREHOUSE_MOMENTS = ("_load", "_verify_staging", "run_transaction")
+BIGQUERY_MOMENTS = ("_load", "_verify_staging", "run_transaction")
 
 
 def stay(*_: Any, **__: Any) -> None:
@@ -37,10 +39,10 @@ def main() -> None:
             lake.remove = stay
         lake.store_month(cloud, month, shape, work, progress=stay if moment == "uploading" else None)  # type: ignore[arg-type]
         return
-    setattr(warehouse, moment, stay)
+    setattr(bigquery_replace, moment, stay)
     load = lake_load(cloud, service, month.month)
     assert load
-    warehouse.replace_month(cloud, load, dataset, "trips")
+    load_month(cloud, load, TableRef(namespace=dataset, name="trips"))
 
 
 if __name__ == "__main__":

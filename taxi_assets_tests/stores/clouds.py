@@ -1,4 +1,4 @@
-"""Loading months into lake and warehouse, and looking at what stands there, for the tests of both."""
+"""Loading months into the lake and BigQuery, and looking at what stands there, for the tests of both."""
 
 from __future__ import annotations
 

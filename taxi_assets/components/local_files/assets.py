@@ -18,7 +18,9 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.settings import settings
+from taxi_assets.stores.bigquery.io_manager import look
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.table import TableRef
 
 GROUP = "local_files"
 FILES = dg.DynamicPartitionsDefinition(name=GROUP)
@@ -156,17 +158,18 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
                     intact="its table in BigQuery",
                     next_step=f"materialize {TABLE_FILE.to_user_string()} for this file",
                 )
-            schema, first = pq.read_schema(path), AnyTable(path, pq.read_schema(path), 0).first(metadata.PREVIEW_ROWS)
-            place = cloud.dataset or dataset, table_name(name)
-            done = load_file(cloud, f"gs://{cloud.bucket}/{source}", place, schema, f"From the file {name}.")
+            file = AnyTable(path, pq.read_schema(path), pq.read_metadata(path).num_rows)
+            preview = metadata.preview_of(file.first(metadata.PREVIEW_ROWS), file.schema.names)
+            declared, uri = TableRef(namespace=dataset, name=table_name(name)), f"gs://{cloud.bucket}/{source}"
+            table, done = load_file(cloud, uri, declared, file.schema, file.rows, f"From the file {name}.")
         return dg.MaterializeResult(
             metadata={
                 "dagster/partition_row_count": done.rows,
-                "dagster/table_name": done.place,
-                "dagster/column_schema": _columns(schema),
-                "preview": metadata.preview_of(first, schema.names),
-                "load_job": done.job,
-                "look": dg.MetadataValue.md(f'`taxi bq "select * from {done.place} limit 10"`'),  # noqa: S608
+                "dagster/table_name": str(table),
+                "dagster/column_schema": _columns(file.schema),
+                "preview": preview,
+                "load_job": done.replace_job.job_id,
+                "look": look(str(table)),
             }
         )
 

@@ -12,9 +12,10 @@ from taxi_assets.components.summaries.columns import PER_DAY, PER_ZONE_HOUR, REV
 from taxi_assets.components.summaries.per_day import trips_per_day
 from taxi_assets.components.summaries.per_zone_hour import trips_per_zone_hour
 from taxi_assets.components.summaries.revenue import revenue_per_zone
-from taxi_assets.components.summaries.service import Place, ServiceSummaries
+from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.components.summaries.zones import taxi_zones, zone_sensor, zone_table_checks
 from taxi_assets.pipeline import State
+from taxi_assets.stores.table import TableRef
 
 INTERVAL_SECONDS = 30
 
@@ -26,8 +27,8 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
     """
 
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
-    taxi_zones: Place = Field(description="Where the taxi zones stand in BigQuery")
-    services: Sequence[ServiceSummaries] = Field(description="The services and where their summaries stand")
+    taxi_zones: TableRef = Field(description="Table of the taxi zones in BigQuery")
+    services: Sequence[ServiceSummaries] = Field(description="The services and the tables of their summaries")
     state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -48,14 +49,14 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
         return dg.Definitions(assets=assets, asset_checks=checks, sensors=[following, zone_sensor(self.state)])
 
     def _of(self, service: ServiceSummaries) -> Sequence[tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]]:
-        made = []
-        if place := service.trips_per_day:
-            asset = trips_per_day(service, place, self.owners)
-            made.append((asset, adds_up(service, "trips_per_day", place, PER_DAY)))
-        if place := service.trips_per_zone_hour:
-            asset = trips_per_zone_hour(service, place, self.owners)
-            made.append((asset, adds_up(service, "trips_per_zone_hour", place, PER_ZONE_HOUR)))
-        if place := service.revenue_per_zone:
-            asset = revenue_per_zone(service, place, self.taxi_zones, self.owners)
-            made.append((asset, adds_up(service, "revenue_per_zone", place, REVENUE_PER_ZONE)))
-        return made
+        pairs = []
+        if table := service.trips_per_day:
+            asset = trips_per_day(service, table, self.owners)
+            pairs.append((asset, adds_up(service, "trips_per_day", table, PER_DAY)))
+        if table := service.trips_per_zone_hour:
+            asset = trips_per_zone_hour(service, table, self.owners)
+            pairs.append((asset, adds_up(service, "trips_per_zone_hour", table, PER_ZONE_HOUR)))
+        if table := service.revenue_per_zone:
+            asset = revenue_per_zone(service, table, self.taxi_zones, self.owners)
+            pairs.append((asset, adds_up(service, "revenue_per_zone", table, REVENUE_PER_ZONE)))
+        return pairs

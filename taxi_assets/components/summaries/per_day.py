@@ -8,9 +8,10 @@ import dagster as dg
 from taxi_assets.components import metadata
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_DAY
-from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries, follows
+from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.stores.bigquery.io_manager import table_metadata
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
@@ -48,7 +49,7 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
     return days
 
 
-def trips_per_day(service: ServiceSummaries, place: Place, owners: list[str]) -> dg.AssetsDefinition:
+def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
     """The asset; `BigQueryPandasIOManager` writes its data frame."""
     description = f"{service.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
 
@@ -59,7 +60,7 @@ def trips_per_day(service: ServiceSummaries, place: Place, owners: list[str]) ->
         deps=[service.key("bigquery_table")],
         partitions_def=months_since(service.first_month),
         io_manager_key="data_frames",
-        metadata=table_metadata(place.holding(PER_DAY, description)),
+        metadata=table_metadata(Table(table, PER_DAY, description)),
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",

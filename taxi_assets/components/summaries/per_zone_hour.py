@@ -10,18 +10,19 @@ from taxi_assets.components import metadata
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.plots import busiest_zones
-from taxi_assets.components.summaries.service import GROUP, Place, ServiceSummaries, follows
+from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.io_manager import table_metadata
 from taxi_assets.stores.month import refuse_trial
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 from taxi_assets.trips.values import day
 
 
-def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[str]) -> dg.AssetsDefinition:
+def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
     """The asset."""
     description = f"{service.trips.title}: trips by zone and hour of pickup, month of the file by month."
 
@@ -32,7 +33,7 @@ def trips_per_zone_hour(service: ServiceSummaries, place: Place, owners: list[st
         deps=[service.key("bigquery_table")],
         partitions_def=months_since(service.first_month),
         io_manager_key="arrow_tables",
-        metadata=table_metadata(place.holding(PER_ZONE_HOUR, description)),
+        metadata=table_metadata(Table(table, PER_ZONE_HOUR, description)),
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",

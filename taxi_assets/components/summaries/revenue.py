@@ -6,34 +6,37 @@ import dagster as dg
 
 from taxi_assets.components import metadata
 from taxi_assets.components.partitions import months_since
-from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE, ZONES
+from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE
 from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
-from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place, ServiceSummaries, follows
+from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.client import connected
 from taxi_assets.stores.bigquery.io_manager import INTACT, output_metadata, table_metadata
-from taxi_assets.stores.bigquery.replace import Query, SmallTable, replace_rows
+from taxi_assets.stores.bigquery.replace import Query, replace_rows, select_rows
+from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.values import CENTS_SQL
 
 
-def revenue_query(project: str, trips: SmallTable, zones: SmallTable, month: date) -> Query:
+def revenue_query(trips: TableRef, zones: TableRef, month: date) -> Query:
     """The month's revenue in whole cents by zone of pickup; zones that the lookup lacks have no name."""
     return Query(f"""
         WITH by_zone AS (
             SELECT pu_location_id, COUNT(*) AS trips, {CENTS_SQL} / 100 AS revenue, source_month
-            FROM {trips.in_sql(project)} WHERE source_month = {value_in_sql(month)}
+            FROM {trips.bigquery} WHERE source_month = {value_in_sql(month)}
             GROUP BY pu_location_id, source_month
         )
         SELECT pu_location_id, borough, zone, trips, revenue, source_month
-        FROM by_zone LEFT JOIN {zones.in_sql(project)} ON location_id = pu_location_id
+        FROM by_zone LEFT JOIN {zones.bigquery} ON location_id = pu_location_id
     """)  # noqa: S608
 
 
-def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owners: list[str]) -> dg.AssetsDefinition:
+def revenue_per_zone(
+    service: ServiceSummaries, declared: TableRef, zones: TableRef, owners: list[str]
+) -> dg.AssetsDefinition:
     """The asset; it runs a query, and has nothing for an IO manager."""
     description = f"{service.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
 
@@ -42,7 +45,7 @@ def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owne
         description=description,
         deps=[service.key("bigquery_table"), ZONES_KEY],
         partitions_def=months_since(service.first_month),
-        metadata=table_metadata(place.holding(REVENUE_PER_ZONE, description)),
+        metadata=table_metadata(Table(declared, REVENUE_PER_ZONE, description)),
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",
@@ -53,19 +56,18 @@ def revenue_per_zone(service: ServiceSummaries, place: Place, zones: Place, owne
     )
     def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
         month = parse_month(context.partition_key)
-        target = place.at(cloud, REVENUE_PER_ZONE, description)
-        sources = service.trips_place.at(cloud, service.trips.columns), zones.at(cloud, ZONES)
         doing = f"Adding up {service.service} {context.partition_key} in BigQuery"
-        with dagster_failures(), connected(cloud, doing, str(target), INTACT) as warehouse:
-            project = warehouse.client.project
-            written = replace_rows(warehouse, target, revenue_query(project, *sources, month), month)
-            most = f"SELECT * FROM {target.in_sql(project)} WHERE source_month = {value_in_sql(month)}"  # noqa: S608
-            rows = [dict(row) for row in warehouse.ask(f"{most} ORDER BY revenue DESC LIMIT {MOST_ZONES}")[1]]
+        with dagster_failures(), bigquery_session(cloud, doing, declared, INTACT) as session:
+            table = Table(session.table(declared), REVENUE_PER_ZONE, description)
+            query = revenue_query(session.table(service.trips_table), session.table(zones), month)
+            done = replace_rows(session, table, query, month)
+            most = f"{select_rows(table, month)} ORDER BY revenue DESC LIMIT {MOST_ZONES}"
+            rows = [dict(row) for row in session.query(most)[1]]
         bars = {f"{row['zone'] or 'unknown'} ({row['pu_location_id']})": row["revenue"] for row in rows}
-        names = [column.name for column in target.columns]
+        names = [column.name for column in table.columns]
         return dg.MaterializeResult(
             metadata={
-                **output_metadata(written, month),
+                **output_metadata(table, done, month),
                 "plot": long_bars(f"Revenue of {context.partition_key} by zone of pickup, US dollars", bars),
                 "preview": metadata.preview_of(rows[: metadata.PREVIEW_ROWS], names),
             }

@@ -1,4 +1,4 @@
-"""One service's part of the summaries: what its assets have in common."""
+"""The summaries of one service: their tables, and when they are made."""
 
 from __future__ import annotations
 
@@ -6,36 +6,20 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
-from taxi_assets.stores.bigquery.replace import SmallTable
-from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.trips.columns import SERVICES, Column, Service
+from taxi_assets.stores.table import TableRef
+from taxi_assets.trips.columns import SERVICES, Service
 
 GROUP = "summaries"
 ZONES_KEY = dg.AssetKey("taxi_zones")
 
 
-class Place(dg.Model, dg.Resolvable):
-    """A table in BigQuery."""
-
-    dataset: str = Field(description="Dataset of the table")
-    table: str = Field(description="Name of the table")
-
-    def holding(self, columns: tuple[Column, ...], description: str) -> SmallTable:
-        """The table with these columns, as the YAML file names it."""
-        return SmallTable(self.dataset, self.table, columns, description)
-
-    def at(self, cloud: GoogleCloud, columns: tuple[Column, ...], description: str = "") -> SmallTable:
-        """The same where BIGQUERY_DATASET, if it is set, puts it."""
-        return SmallTable(cloud.dataset or self.dataset, self.table, columns, description)
-
-
 class ServiceSummaries(dg.Model, dg.Resolvable):
-    """Where the summaries of a service stand; one that is left out is not made."""
+    """The tables of a service's summaries; one that is left out is not made."""
 
     service: str = Field(description="Name of the service; its pipeline must reach BigQuery")
-    trips_per_day: Place | None = Field(None, description="Trips, passengers and revenue by day of pickup")
-    trips_per_zone_hour: Place | None = Field(None, description="Trips by zone and hour of pickup")
-    revenue_per_zone: Place | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
+    trips_per_day: TableRef | None = Field(None, description="Trips, passengers and revenue by day of pickup")
+    trips_per_zone_hour: TableRef | None = Field(None, description="Trips by zone and hour of pickup")
+    revenue_per_zone: TableRef | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
 
     @field_validator("service")
     @classmethod
@@ -51,7 +35,7 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
 
     @property
     def trips(self) -> Service:
-        """What the registry says of it."""
+        """The service and its columns, from the registry."""
         return SERVICES[self.service]
 
     @property
@@ -60,12 +44,11 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
         return self.pipeline.start
 
     @property
-    def trips_place(self) -> Place:
-        """The table with the trips themselves."""
-        table = self.pipeline.bigquery
-        if table is None:
+    def trips_table(self) -> TableRef:
+        """The table of the trips."""
+        if self.pipeline.bigquery is None:
             raise ValueError(f"the pipeline of {self.service} has no BigQuery")
-        return Place(dataset=table.namespace, table=table.name)
+        return self.pipeline.bigquery
 
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""

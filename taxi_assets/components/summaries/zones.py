@@ -9,7 +9,7 @@ from pyarrow import csv
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import ZONES
-from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, Place
+from taxi_assets.components.summaries.service import GROUP, ZONES_KEY
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.errors import TaxiError
@@ -17,9 +17,10 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.bigquery.client import connected
 from taxi_assets.stores.bigquery.io_manager import INTACT, table_metadata
+from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.table import Table, TableRef
 
 TLC_ZONES = 265
 """How many zones the TLC has."""
@@ -47,7 +48,7 @@ def read_zones(path: Path) -> pa.Table:
     return rows.rename_columns([column.name for column in ZONES])
 
 
-def taxi_zones(place: Place, owners: list[str]) -> dg.AssetsDefinition:
+def taxi_zones(table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
     """The asset `taxi_zones`."""
     description = "The TLC's taxi zones: number, borough, name. From `misc/taxi_zone_lookup.csv` of the source."
 
@@ -55,7 +56,7 @@ def taxi_zones(place: Place, owners: list[str]) -> dg.AssetsDefinition:
         key=ZONES_KEY,
         description=description,
         io_manager_key="arrow_tables",
-        metadata=table_metadata(place.holding(ZONES, description)),
+        metadata=table_metadata(Table(table, ZONES, description)),
         retry_policy=RETRIES,
         pool="bigquery",
         group_name=GROUP,
@@ -81,7 +82,7 @@ def taxi_zones(place: Place, owners: list[str]) -> dg.AssetsDefinition:
     return fetch
 
 
-def zone_table_checks(place: Place) -> dg.AssetChecksDefinition:
+def zone_table_checks(table: TableRef) -> dg.AssetChecksDefinition:
     """The checks of the table: blocking, as summaries join with it."""
     all_there = dg.AssetCheckSpec(
         "every_zone", asset=ZONES_KEY, blocking=True, description=f"The table has the TLC's {TLC_ZONES} zones."
@@ -95,10 +96,10 @@ def zone_table_checks(place: Place) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name="taxi_zones_checks", specs=[all_there, unique])
     def check(cloud: GoogleCloud) -> Any:
-        table = place.at(cloud, ZONES)
-        with dagster_failures(), connected(cloud, "Counting taxi_zones in BigQuery", str(table), INTACT) as warehouse:
+        doing = "Counting taxi_zones in BigQuery"
+        with dagster_failures(), bigquery_session(cloud, doing, table, INTACT) as session:
             counts = "COUNT(*) AS zones, COUNT(DISTINCT location_id) AS ids"
-            (row,) = warehouse.ask(f"SELECT {counts} FROM {table.in_sql(warehouse.client.project)}")[1]  # noqa: S608
+            (row,) = session.query(f"SELECT {counts} FROM {session.table(table).bigquery}")[1]  # noqa: S608
         for spec, passed in ((all_there, row.zones == TLC_ZONES), (unique, row.zones == row.ids)):
             yield dg.AssetCheckResult(
                 passed=passed,

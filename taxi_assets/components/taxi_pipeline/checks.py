@@ -226,7 +226,7 @@ def bigquery_checks(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetCheck
     def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
         entry = gcs_parquet.entry
         with dagster_failures():
-            found = count_month(cloud, pipeline.service, target.namespace, target.name, entry.source_month)
+            found = count_month(cloud, target, entry.source_month)
         yield agreement(agrees, "table", found, (entry.rows_kept, entry.cents))
         yield result(not_empty, found[0] > 0, f"{found[0]:,} rows", rows=found[0])
 

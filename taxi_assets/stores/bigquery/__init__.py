@@ -1,1 +1,1 @@
-"""BigQuery: the warehouse, loaded from the lake."""
+"""BigQuery, loaded from the lake."""

@@ -1,4 +1,4 @@
-"""Questions to BigQuery: a person's query, and what stands in a table compared with its log of loads."""
+"""A person's query to BigQuery."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.client import connected
+from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
 
 
@@ -43,18 +43,18 @@ def query(cloud: GoogleCloud, sql: str, max_bytes_billed: int | None = None) -> 
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud.bigquery import QueryJobConfig
 
-    with connected(cloud, "The query", str(cloud), intact="every table") as warehouse:
+    with bigquery_session(cloud, "The query", cloud, intact="every table") as session:
         config = QueryJobConfig(maximum_bytes_billed=max_bytes_billed)
         if cloud.dataset:
-            config.default_dataset = f"{warehouse.client.project}.{cloud.dataset}"
+            config.default_dataset = f"{session.client.project}.{cloud.dataset}"
         try:
-            job, found = warehouse.ask(sql, job_config=config)
+            job, result = session.query(sql, job_config=config)
         except GoogleAPICallError as error:
             if any(item.get("reason") == "bytesBilledLimitExceeded" for item in error.errors if isinstance(item, dict)):
                 raise _too_much(max_bytes_billed, str(error)) from error
             raise
-        rows = (tuple(row.values()) for row in found)
-        yield Answer([field.name for field in found.schema], rows, job.total_bytes_billed or None)
+        rows = (tuple(row.values()) for row in result)
+        yield Answer([field.name for field in result.schema], rows, job.total_bytes_billed or None)
 
 
 def _too_much(limit: int | None, message: str) -> TaxiError:

@@ -1,18 +1,19 @@
-"""Tables in BigQuery, made and kept as the registry describes them, and the SQL that names them."""
+"""Tables in BigQuery, created and kept as the registry describes them, and values in its SQL."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.stores.bigquery.resource import BigQuerySession
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import date_column
 from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.table import Table, TableRef, quoted
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, Service
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 LOG_TABLE = "taxi_assets_load_log"
 STAGING_HOURS = 6
-"""After so long BigQuery drops a staging table by itself."""
+"""After these hours BigQuery drops a staging table by itself."""
 LABELS = {"managed_by": "taxi_assets"}
 
 _LOG_TYPES = {"int": "INT64", "float | None": "FLOAT64", "int | None": "INT64", "date": "DATE"}
@@ -34,61 +35,7 @@ LOG_COLUMNS = {
     },
     "load_job": "STRING",
 }
-"""The columns of the log of loads and their types; mappings are JSON text."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A table for the trips of a service.
-
-    Attributes:
-        service: The service and its columns.
-        project: The project.
-        dataset: The dataset.
-        table: The table.
-    """
-
-    service: Service
-    project: str
-    dataset: str
-    table: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}.{self.table}"
-
-    @property
-    def log(self) -> str:
-        """The log of loads beside it, quoted for SQL."""
-        return name_in_sql(self.project, self.dataset, LOG_TABLE)
-
-    @property
-    def in_sql(self) -> str:
-        """Its name, quoted for SQL."""
-        return name_in_sql(self.project, self.dataset, self.table)
-
-    def staging(self, month: date, run: str) -> str:
-        """The name of the table that a load of that month fills first."""
-        return f"{self.staging_prefix(month)}{run}"
-
-    def staging_prefix(self, month: date) -> str:
-        """How the names of such tables begin."""
-        return f"{self.table}_staging_{month:%Y%m}_"
-
-
-def name_in_sql(*parts: str) -> str:
-    """A name of a project, dataset, table or column, quoted for SQL.
-
-    Raises:
-        TaxiError: A part holds a character that such names do not have.
-    """
-    for part in parts:
-        if not re.fullmatch(r"[A-Za-z0-9_:.-]+", part):
-            raise TaxiError(
-                f"{part!r} is no name for BigQuery.",
-                expected="letters, digits, _ and -",
-                next_step="correct the pipeline's YAML, BIGQUERY_DATASET or GCP_PROJECT",
-            )
-    return f"`{'.'.join(parts)}`"
+"""The columns of the load log and their types; mappings are JSON text."""
 
 
 def value_in_sql(value: Any) -> str:
@@ -131,13 +78,23 @@ def selected(service: Service, shape: str) -> str:
     """What fills the table's columns from the staging table."""
     day = date_column(service).name if shape == "date" else None
     return ", ".join(
-        f"DATE({name_in_sql(service.pickup)})" if column.name == day else name_in_sql(column.name)
-        for column in service.columns
+        f"DATE({quoted(service.pickup)})" if column.name == day else quoted(column.name) for column in service.columns
     )
 
 
-def ensure_tables(client: bigquery.Client, cloud: GoogleCloud, target: Target, retry: Any) -> None:
-    """Makes dataset, table and log where they are missing, and adds new columns of the registry.
+def trips_table(session: BigQuerySession, service: Service, declared: TableRef) -> Table:
+    """The table for the trips of a service."""
+    description = f"{service.title}: the trips of the TLC's monthly files, replaced month by month."
+    return Table(session.table(declared), service.columns, description, service.pickup)
+
+
+def log_table(table: TableRef) -> TableRef:
+    """The load log beside a table of trips."""
+    return table.model_copy(update={"name": LOG_TABLE})
+
+
+def ensure_trips_table(session: BigQuerySession, table: Table, service: Service) -> None:
+    """Creates dataset, table and load log where they are missing, and adds new columns of the registry.
 
     Raises:
         TaxiError: The table has a column of another type, or is not partitioned by the file's month.
@@ -145,65 +102,96 @@ def ensure_tables(client: bigquery.Client, cloud: GoogleCloud, target: Target, r
     from google.api_core.exceptions import NotFound
     from google.cloud import bigquery
 
-    reference = f"{target.project}.{target.dataset}"
+    client, retry = session.client, session.retry
     try:
-        found = client.get_table(f"{reference}.{target.table}", retry=retry)
+        existing = client.get_table(str(table), retry=retry)
     except NotFound:
-        made = bigquery.Dataset(reference)
-        if cloud.location:
-            made.location = cloud.location
-        made.labels = LABELS
-        client.create_dataset(made, exists_ok=True, retry=retry)
-        found = client.create_table(_described(target), exists_ok=True, retry=retry)
-        log = bigquery.Table(
-            f"{reference}.{LOG_TABLE}", [bigquery.SchemaField(name, kind) for name, kind in LOG_COLUMNS.items()]
-        )
+        ensure_dataset(session, table.ref)
+        existing = client.create_table(_described(table, service=service.name), exists_ok=True, retry=retry)
+        columns = [bigquery.SchemaField(name, kind) for name, kind in LOG_COLUMNS.items()]
+        log = bigquery.Table(str(log_table(table.ref)), columns)
         log.description = "One row a load of a month of trips: from which file, how much, by whom. Rows are only added."
         log.labels = LABELS
         client.create_table(log, exists_ok=True, retry=retry)
-    _fit(client, target, found, retry)
+    _fit(session, table, existing)
 
 
-def _described(target: Target) -> bigquery.Table:
+def ensure_table(session: BigQuerySession, table: Table) -> None:
+    """Creates dataset and table where they are missing.
+
+    Raises:
+        TaxiError: The existing table has other columns.
+    """
+    from google.api_core.exceptions import NotFound
+
+    try:
+        existing = session.client.get_table(str(table), retry=session.retry)
+    except NotFound:
+        ensure_dataset(session, table.ref)
+        existing = session.client.create_table(_described(table), exists_ok=True, retry=session.retry)
+    names, existing_names = [column.name for column in table.columns], [field.name for field in existing.schema]
+    if names != existing_names:
+        raise TaxiError(
+            f"The table {table.ref.in_database} in BigQuery has other columns than its summary.",
+            expected=", ".join(names),
+            found=", ".join(existing_names),
+            where=str(table),
+            intact="the table and its rows",
+            next_step="drop the table and materialize its months again, or name another one in the YAML file",
+        )
+
+
+def ensure_dataset(session: BigQuerySession, table: TableRef) -> None:
+    """Creates the dataset of a table where it is missing."""
     from google.cloud import bigquery
 
-    service = target.service
-    table = bigquery.Table(f"{target.project}.{target.dataset}.{target.table}", schema(service.columns))
-    table.time_partitioning = bigquery.TimePartitioning(bigquery.TimePartitioningType.MONTH, field=SOURCE_MONTH.name)
-    table.clustering_fields = [service.pickup]
-    table.labels = {**LABELS, "service": service.name}
-    table.description = f"{service.title}: the trips of the TLC's monthly files, replaced month by month."
-    return table
+    dataset = bigquery.Dataset(f"{table.database}.{table.namespace}")
+    dataset.labels = LABELS
+    if session.cloud.location:
+        dataset.location = session.cloud.location
+    session.client.create_dataset(dataset, exists_ok=True, retry=session.retry)
 
 
-def _fit(client: bigquery.Client, target: Target, found: bigquery.Table, retry: Any) -> None:
-    wanted = {column.name: column for column in target.service.columns}
-    there = {field.name: _STANDARD_TYPES.get(field.field_type, field.field_type) for field in found.schema}
-    other = [f"{name} {kind}" for name, kind in there.items() if name in wanted and kind != wanted[name].type.bigquery]
-    partition = found.time_partitioning.field if found.time_partitioning else None
-    if other or partition != SOURCE_MONTH.name:
+def _described(table: Table, **labels: str) -> bigquery.Table:
+    from google.cloud import bigquery
+
+    described = bigquery.Table(str(table), schema(table.columns))
+    described.description, described.labels = table.description, {**LABELS, **labels}
+    if table.monthly:
+        kind = bigquery.TimePartitioningType.MONTH
+        described.time_partitioning = bigquery.TimePartitioning(kind, field=SOURCE_MONTH.name)
+    if table.pickup:
+        described.clustering_fields = [table.pickup]
+    return described
+
+
+def _fit(session: BigQuerySession, table: Table, existing: bigquery.Table) -> None:
+    wanted = {column.name: column for column in table.columns}
+    types = {field.name: _STANDARD_TYPES.get(field.field_type, field.field_type) for field in existing.schema}
+    wrong = [name for name, kind in types.items() if name in wanted and kind != wanted[name].type.bigquery]
+    partition = existing.time_partitioning.field if existing.time_partitioning else None
+    if wrong or partition != SOURCE_MONTH.name:
         raise TaxiError(
-            f"The table {target} in BigQuery is not one of this platform's.",
+            f"The table {table.ref.in_database} in BigQuery is not one of this platform's.",
             expected=f"partitions by {SOURCE_MONTH.name}; "
-            + ", ".join(f"{name.split()[0]} {wanted[name.split()[0]].type.bigquery}" for name in other),
-            found=f"partitions by {partition}; {', '.join(other)}",
-            where=f"{target.project}.{target}",
+            + ", ".join(f"{name} {wanted[name].type.bigquery}" for name in wrong),
+            found=f"partitions by {partition}; {', '.join(f'{name} {types[name]}' for name in wrong)}",
+            where=str(table),
             intact="the table and its rows",
             next_step="rename that table, or name another one in the pipeline's YAML",
         )
-    missing = [column for column in target.service.columns if column.name not in there]
+    missing = [column for column in table.columns if column.name not in types]
     if missing:
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {name_in_sql(c.name)} {c.type.bigquery}" for c in missing)
-        client.query(f"ALTER TABLE {target.in_sql} {added}", retry=retry, job_retry=None).result(
-            retry=retry, job_retry=None
-        )
-    described = {field.name: field.description for field in found.schema}
-    if missing or any(described[name] != column.comment for name, column in wanted.items() if name in described):
-        kept = [schema([wanted[field.name]])[0] if field.name in wanted else field for field in found.schema]
-        found.schema = [*kept, *schema(missing)]
-        client.update_table(found, ["schema"], retry=retry)
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(c.name)} {c.type.bigquery}" for c in missing)
+        session.query(f"ALTER TABLE {table.ref.bigquery} {added}")
+    descriptions = {field.name: field.description for field in existing.schema}
+    changed = [name for name, column in wanted.items() if descriptions.get(name, column.comment) != column.comment]
+    if missing or changed:
+        fields = [schema([wanted[field.name]])[0] if field.name in wanted else field for field in existing.schema]
+        existing.schema = [*fields, *schema(missing)]
+        session.client.update_table(existing, ["schema"], retry=session.retry)
 
 
 def expires() -> datetime:
-    """When BigQuery drops a staging table that is made now."""
+    """When BigQuery drops a staging table that is created now."""
     return datetime.now(UTC) + timedelta(hours=STAGING_HOURS)

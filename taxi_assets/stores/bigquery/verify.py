@@ -1,14 +1,14 @@
-"""What stands in a table of BigQuery, compared with its log of loads."""
+"""What is in a table of BigQuery, compared with its load log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
 
-from taxi_assets.stores.bigquery.client import TOTALS, connected
-from taxi_assets.stores.bigquery.load import target_of
-from taxi_assets.stores.bigquery.schema import value_in_sql
+from taxi_assets.stores.bigquery.resource import TOTALS, bigquery_session
+from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.table import TableRef
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class MonthTotals:
 
     Attributes:
         month: The month of the file.
-        rows: Rows that stand there now.
+        rows: Row count now.
         cents: Whole cents of their `total_amount`.
-        logged_rows: Rows that the newest load wrote, as its log says; None where it knows no load.
+        logged_rows: Rows that the newest load wrote, by the load log; None: it has no load.
         logged_cents: The same of cents.
     """
 
@@ -35,36 +35,35 @@ class MonthTotals:
         return (self.rows, self.cents) == (self.logged_rows, self.logged_cents)
 
 
-def count_month(cloud: GoogleCloud, service: str, dataset: str, table: str, month: date) -> tuple[int, int]:
-    """Rows of a month in its table, and whole cents of their `total_amount`; zeros where there is no such table."""
+def count_month(cloud: GoogleCloud, declared: TableRef, month: date) -> tuple[int, int]:
+    """Row count of a month in its table, and whole cents of their `total_amount`; zeros where there is no table."""
     from google.api_core.exceptions import NotFound
 
-    with connected(cloud, f"Counting {service} in BigQuery", f"{cloud.dataset or dataset}.{table}") as warehouse:
-        target = target_of(cloud, service, dataset, table, warehouse.client.project)
-        sql = f"{TOTALS} {target.in_sql} WHERE source_month = {value_in_sql(month)}"
+    with bigquery_session(cloud, f"Counting {declared} in BigQuery", declared) as session:
+        table = session.table(declared).bigquery
         try:
-            (row,) = warehouse.ask(sql)[1]
+            (row,) = session.query(f"{TOTALS} {table} WHERE source_month = {value_in_sql(month)}")[1]
         except NotFound:
             return 0, 0
     return int(row[0]), int(row[1])
 
 
-def verify_months(cloud: GoogleCloud, service: str, dataset: str, table: str) -> list[MonthTotals]:
-    """Every month that stands in a table or in its log, counted; [] where there is no such table."""
+def verify_months(cloud: GoogleCloud, declared: TableRef) -> list[MonthTotals]:
+    """Every month that is in a table or in its load log, counted; [] where there is no table."""
     from google.api_core.exceptions import NotFound
 
-    with connected(cloud, f"Counting {service} in BigQuery", f"{cloud.dataset or dataset}.{table}") as warehouse:
-        target = target_of(cloud, service, dataset, table, warehouse.client.project)
+    with bigquery_session(cloud, f"Counting {declared} in BigQuery", declared) as session:
+        table = session.table(declared)
         by_month = TOTALS.replace("SELECT", "SELECT source_month,")
-        counted = f"{by_month} {target.in_sql} GROUP BY source_month"
+        counted = f"{by_month} {table.bigquery} GROUP BY source_month"
         logged = f"""
-            SELECT source_month, rows_kept, cents FROM {target.log}
-            WHERE store = 'bigquery' AND place = '{target}'
+            SELECT source_month, rows_kept, cents FROM {log_table(table).bigquery}
+            WHERE store = 'bigquery' AND place = {value_in_sql(table.in_database)}
             QUALIFY ROW_NUMBER() OVER (PARTITION BY source_month ORDER BY loaded_at DESC) = 1"""  # noqa: S608
         try:
-            there, log = ({row[0]: (row[1], row[2]) for row in warehouse.ask(sql)[1]} for sql in (counted, logged))
+            rows, log = ({row[0]: (row[1], row[2]) for row in session.query(sql)[1]} for sql in (counted, logged))
         except NotFound:
             return []
     return [
-        MonthTotals(month, *there.get(month, (0, 0)), *log.get(month, (None, None))) for month in sorted({*there, *log})
+        MonthTotals(month, *rows.get(month, (0, 0)), *log.get(month, (None, None))) for month in sorted({*rows, *log})
     ]

@@ -1,4 +1,4 @@
-"""The credentials for Google Cloud: a key file, what the machine already has, or none for an emulator."""
+"""The credentials for Google Cloud: a key file, or what the machine already has."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ def credentials_path(found: Settings) -> tuple[str, Path | None]:
         if path := getattr(found, name, None):
             return name.upper(), Path(path)
     return KEY_SETTINGS[0].upper(), None
-
-
-def anonymous_session() -> Any:
-    """A session for an emulator: without credentials, and past any proxy that the environment names."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.auth.transport.requests import AuthorizedSession
-
-    session: Any = AuthorizedSession(AnonymousCredentials())  # type: ignore[no-untyped-call]
-    session.trust_env = False
-    return session
 
 
 def find_credentials(path: Path | None, setting: str) -> tuple[Any, str | None]:

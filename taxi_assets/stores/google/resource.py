@@ -7,13 +7,16 @@ Both halves, Cloud Storage and BigQuery, are of one kind, as BigQuery loads from
 - `embedded` where none of these is set: the local services, started when they are needed.
 
 A key file alone names no store: it is used where a bucket is set. Anything in between is refused with the settings that
-are missing. The libraries of Google are imported when a client is made: they take a second.
+are missing. The libraries of Google and dagster-gcp are imported when a run begins that needs them, in the background,
+or when a client is made: they take seconds, and most commands and runs need none of them.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from threading import Thread
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -22,10 +25,12 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.local.bigquery import BIGQUERY, PROJECT
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
 from taxi_assets.settings import Settings
-from taxi_assets.stores.google.credentials import anonymous_session, credentials_path, find_credentials
+from taxi_assets.stores.google.credentials import credentials_path, find_credentials
 
 if TYPE_CHECKING:
     from google.cloud import bigquery, storage
+
+_CLIENTS = "taxi_assets.stores.google.clients"
 
 Kind = Literal["embedded", "emulator", "google"]
 
@@ -76,17 +81,20 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Seconds for which a request is tried again. A local server that is gone does not come back by itself."""
         return 120.0 if self.kind == "google" else 5.0
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Starts to import Google's libraries beside the first steps of a run that needs them."""
+        Thread(target=import_module, args=[_CLIENTS], name="google-import", daemon=True).start()
+
     def storage(self) -> storage.Client:
         """A client of Cloud Storage; starts the embedded one where it is needed.
 
         Raises:
             TaxiError: There are no usable credentials, or the embedded server did not start.
         """
-        from google.cloud import storage
+        from taxi_assets.stores.google.clients import storage_client
 
-        if self.kind == "embedded":
-            return storage.Client(**self._emulated(CLOUD_STORAGE.ensure(Path(self.home)).url))
-        return storage.Client(**(self._emulated(self.storage_url) if self.kind == "emulator" else self._real()))
+        url = CLOUD_STORAGE.ensure(Path(self.home)).url if self.kind == "embedded" else self.storage_url
+        return storage_client(self._project(), url, self.key_file)
 
     def bigquery(self) -> bigquery.Client:
         """A client of BigQuery; starts the embedded one where it is needed.
@@ -94,26 +102,20 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             TaxiError: There are no usable credentials, or the embedded server did not start.
         """
-        from google.cloud import bigquery
+        from taxi_assets.stores.google.clients import bigquery_client
 
+        url = self.bigquery_url
         if self.kind == "embedded":
             CLOUD_STORAGE.ensure(Path(self.home))
-            return bigquery.Client(**self._emulated(BIGQUERY.ensure(Path(self.home)).url))
-        found = self._emulated(self.bigquery_url) if self.kind == "emulator" else self._real()
-        return bigquery.Client(**found, location=self.location)
+            url = BIGQUERY.ensure(Path(self.home)).url
+        return bigquery_client(self._project(), url, self.key_file, self.location)
 
-    def _emulated(self, url: str | None) -> dict[str, Any]:
-        session = anonymous_session()
-        return {
-            "project": self.project,
-            "credentials": session.credentials,
-            "_http": session,
-            "client_options": {"api_endpoint": url},
-        }
-
-    def _real(self) -> dict[str, Any]:
+    def _project(self) -> str | None:
+        """The project that is named, or else the one of the credentials, which are validated here."""
+        if self.kind != "google":
+            return self.project
         path = Path(self.key_file) if self.key_file else None
-        credentials, project = find_credentials(path, self.key_setting or "GOOGLE_APPLICATION_CREDENTIALS")
+        _, project = find_credentials(path, self.key_setting or "GOOGLE_APPLICATION_CREDENTIALS")
         if not (self.project or project):
             raise TaxiError(
                 "No Google Cloud project is named.",
@@ -121,7 +123,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
                 found=f"neither; the bucket is {self.bucket}",
                 next_step="set GCP_PROJECT",
             )
-        return {"project": self.project or project, "credentials": credentials}
+        return self.project or project
 
     def __str__(self) -> str:
         where = {"embedded": "embedded", "emulator": f"emulators {self.storage_url}, {self.bigquery_url}"}

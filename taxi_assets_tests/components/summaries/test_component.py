@@ -20,9 +20,10 @@ from taxi_assets.pipeline import FOLDER
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
-from taxi_assets.stores.bigquery.load import replace_month
+from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.intermediate import TripTableIOManager, table_path
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
 from taxi_assets_tests.real_months import EXCERPTS, RealMonths
@@ -83,7 +84,7 @@ class Platform:
         """A real month on disk and in BigQuery."""
         cleaned = green(self.months, self.folder, month)
         load = store(self.cloud, cleaned).load
-        replace_month(self.cloud, load, "mage", "green_taxi")
+        load_month(self.cloud, load, TableRef(namespace="mage", name="green_taxi"))
         path = table_path(self.folder / "home", "clean", "green", month)
         path.parent.mkdir(parents=True, exist_ok=True)
         cleaned.kept.path.replace(path)

@@ -13,8 +13,9 @@ import pytest
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.bigquery import BIGQUERY
-from taxi_assets.stores.bigquery import load as warehouse
-from taxi_assets.stores.bigquery.load import BigQueryLoadResult, replace_month
+from taxi_assets.stores.bigquery import replace as bigquery_replace
+from taxi_assets.stores.bigquery import schema as bigquery_schema
+from taxi_assets.stores.bigquery.load import BigQueryLoadResult, load_month
 from taxi_assets.stores.bigquery.query import query
 from taxi_assets.stores.bigquery.verify import MonthTotals, count_month, verify_months
 from taxi_assets.stores.google.resource import GoogleCloud
@@ -22,19 +23,21 @@ from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
 from taxi_assets_tests.real_months import RealMonths
-from taxi_assets_tests.stores.cloud_process import WAREHOUSE_MOMENTS
+from taxi_assets_tests.stores.cloud_process import BIGQUERY_MOMENTS
 from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, store
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
 
 Proxied = tuple[GoogleCloud, Proxy, Proxy]
+TRIPS = TableRef(namespace="unused", name="trips")
 OBJECT = "yellow/yellow_2021-01.parquet"
 
 
 def load(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> BigQueryLoadResult:
-    return replace_month(cloud, store(cloud, month, shape).load, "unused", "trips")
+    return load_month(cloud, store(cloud, month, shape).load, TRIPS)
 
 
 def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
@@ -43,8 +46,8 @@ def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
 
 
 def totals(cloud: GoogleCloud, month: CleanedMonth) -> MonthTotals:
-    found = {each.month: each for each in verify_months(cloud, month.service.name, "unused", "trips")}[month.month]
-    assert (found.rows, found.cents) == count_month(cloud, month.service.name, "unused", "trips", month.month)
+    found = {each.month: each for each in verify_months(cloud, TRIPS)}[month.month]
+    assert (found.rows, found.cents) == count_month(cloud, TRIPS, month.month)
     return found
 
 
@@ -76,7 +79,7 @@ def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_p
     load(cloud, first)
     load(cloud, cleaned(tmp_path, kept=4, month=FEBRUARY))
     load(cloud, cleaned(tmp_path, kept=5, amount="1.5"))
-    assert verify_months(cloud, "yellow", "unused", "trips") == [
+    assert verify_months(cloud, TRIPS) == [
         MonthTotals(JANUARY, 5, 750, 5, 750),
         MonthTotals(FEBRUARY, 4, 4720, 4, 4720),
     ]
@@ -84,7 +87,7 @@ def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_p
 
 def test_a_table_that_others_changed_does_not_agree_with_its_log(cloud: GoogleCloud, tmp_path: Path) -> None:
     month = cleaned(tmp_path, kept=3)
-    assert verify_months(cloud, "yellow", "unused", "trips") == []
+    assert verify_months(cloud, TRIPS) == []
     load(cloud, month)
     assert totals(cloud, month).agrees
     cloud.bigquery().query(f"UPDATE {cloud.dataset}.trips SET total_amount = 0 WHERE TRUE").result()
@@ -103,7 +106,7 @@ def test_two_months_loaded_at_the_same_time_both_stand_there(
     assert rows(cloud, wrong) == [(0,)]
 
 
-@pytest.mark.parametrize("moment", WAREHOUSE_MOMENTS)
+@pytest.mark.parametrize("moment", BIGQUERY_MOMENTS)
 def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
     cloud: GoogleCloud, tmp_path: Path, moment: str
 ) -> None:
@@ -113,7 +116,7 @@ def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
     killed_at(moment, cloud, new, "month")
     assert totals(cloud, new).rows == 3
     assert (len(tables(cloud)) == 3) == (moment != "_load")
-    replace_month(cloud, lake, "unused", "trips")
+    load_month(cloud, lake, TRIPS)
     assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
     assert tables(cloud) == ["taxi_assets_load_log", "trips"]
 
@@ -130,7 +133,7 @@ def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCl
     lake = store(cloud, month).load
     overwrite(cloud, cleaned(tmp_path, kept=7).kept.path.read_bytes())
     with pytest.raises(TaxiError, match="Another program changed") as error:
-        replace_month(cloud, lake, "unused", "trips")
+        load_month(cloud, lake, TRIPS)
     assert f"gs://{cloud.bucket}/{OBJECT}" in error.value.details["Found"]
     assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
 
@@ -140,14 +143,14 @@ def test_an_object_that_others_overwrite_during_the_load_is_named(
 ) -> None:
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    original = warehouse._load
+    original = bigquery_replace._load
 
     def then_overwritten(*given: Any) -> Any:
         done = original(*given)
         overwrite(cloud, b"something else")
         return done
 
-    monkeypatch.setattr(warehouse, "_load", then_overwritten)
+    monkeypatch.setattr(bigquery_replace, "_load", then_overwritten)
     with pytest.raises(TaxiError, match="Another program changed"):
         load(cloud, cleaned(tmp_path, kept=5))
     assert totals(cloud, month).rows == 3
@@ -164,7 +167,7 @@ def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud
     load(cloud, month)
     lake = in_new_version(store(cloud, month).load, overwrite(cloud, b"no Parquet file"))
     with pytest.raises(TaxiError, match=r"The load job taxi_load_yellow_2021-01_[0-9a-f]+ of yellow") as error:
-        replace_month(cloud, lake, "unused", "trips")
+        load_month(cloud, lake, TRIPS)
     assert error.value.details["Found"].startswith("invalid: ")
     assert error.value.details["Where"] == f"gs://{cloud.bucket}/{OBJECT}"
     assert not error.value.transient
@@ -177,7 +180,7 @@ def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_pat
     other = cleaned(tmp_path, kept=3, amount="11.81").kept.path.read_bytes()
     lake = in_new_version(store(cloud, month).load, overwrite(cloud, other))
     with pytest.raises(TaxiError, match="read other rows") as error:
-        replace_month(cloud, lake, "unused", "trips")
+        load_month(cloud, lake, TRIPS)
     assert (error.value.details["Expected"], error.value.details["Found"]) == (
         "3 rows, 3540 cents",
         "3 rows, 3543 cents",
@@ -190,11 +193,11 @@ def test_the_transaction_takes_back_what_does_not_add_up(
 ) -> None:
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    monkeypatch.setattr(warehouse, "_verify_staging", lambda *given: None)
+    monkeypatch.setattr(bigquery_replace, "_verify_staging", lambda *given: None)
     lake = store(cloud, cleaned(tmp_path, kept=5)).load
     with pytest.raises(TaxiError) as error:
-        replace_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), "unused", "trips")
-    assert "6 rows, 5900 cents were cleaned" in error.value.details["Found"]
+        load_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), TRIPS)
+    assert "6 rows, 5900 cents were to be written" in error.value.details["Found"]
     assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
 
 
@@ -269,16 +272,14 @@ def test_a_table_of_somebody_else_is_left_alone(cloud: GoogleCloud, tmp_path: Pa
 def test_a_new_column_of_the_registry_is_added(
     cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from taxi_assets.stores.bigquery import schema as warehouse_tables
+    original = bigquery_schema._described
 
-    original = warehouse_tables._described
-
-    def older(target: warehouse_tables.Target) -> Any:
-        table = original(target)
+    def older(*given: Any, **labels: str) -> Any:
+        table = original(*given, **labels)
         table.schema = [field for field in table.schema if field.name != "cbd_congestion_fee"]
         return table
 
-    monkeypatch.setattr(warehouse_tables, "_described", older)
+    monkeypatch.setattr(bigquery_schema, "_described", older)
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     fields = {field.name: field for field in cloud.bigquery().get_table(f"{cloud.dataset}.trips").schema}
@@ -296,7 +297,7 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
     new = cleaned(tmp_path, kept=5)
     with tempfile.TemporaryDirectory() as folder:
         lake = store_month(cloud, new, "month", Path(folder)).load
-    original = warehouse._verify_staging
+    original = bigquery_replace._verify_staging
 
     def dies(*given: Any) -> None:
         process = psutil.Process(BIGQUERY.ensure(Path(cloud.home)).pid)
@@ -304,12 +305,12 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
         process.wait(10)
         original(*given)
 
-    monkeypatch.setattr(warehouse, "_verify_staging", dies)
+    monkeypatch.setattr(bigquery_replace, "_verify_staging", dies)
     with pytest.raises(TransientError, match="does not answer"):
-        replace_month(cloud, lake, "unused", "trips")
+        load_month(cloud, lake, TRIPS)
     monkeypatch.undo()
     assert totals(cloud, new).rows == 3
-    replace_month(cloud, lake, "unused", "trips")
+    load_month(cloud, lake, TRIPS)
     assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
 
 

@@ -1,4 +1,4 @@
-"""Small tables of the warehouse: a month replaced whole or not at all, from Arrow, from a query, from a data frame."""
+"""Small tables of BigQuery: a month replaced whole or not at all, from Arrow, from a query, from a data frame."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 
 from taxi_assets.components.partitions import months_since
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.client import Warehouse, connected
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager, table_metadata
-from taxi_assets.stores.bigquery.replace import Query, SmallTable, replace_rows
+from taxi_assets.stores.bigquery.replace import Query, replace_rows
+from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, arrow_schema
 from taxi_assets_tests.proxy import Proxy
 
@@ -31,13 +32,14 @@ COLUMNS = (
 APRIL, MAY = date(2020, 4, 1), date(2020, 5, 1)
 
 
-def table(cloud: GoogleCloud) -> SmallTable:
-    return SmallTable(str(cloud.dataset), "days", COLUMNS, "Made for a test.")
+def table(cloud: GoogleCloud) -> Table:
+    ref = TableRef(database=cloud.project, namespace=str(cloud.dataset), name="days")
+    return Table(ref, COLUMNS, "Made for a test.")
 
 
 @contextmanager
-def warehouse(cloud: GoogleCloud) -> Iterator[Warehouse]:
-    with connected(cloud, "Testing", "a test's table") as found:
+def session(cloud: GoogleCloud) -> Iterator[BigQuerySession]:
+    with bigquery_session(cloud, "Testing", "a test's table") as found:
         yield found
 
 
@@ -56,7 +58,7 @@ def tables(cloud: GoogleCloud) -> list[str]:
 
 
 def test_a_month_takes_the_place_of_its_rows_alone(cloud: GoogleCloud) -> None:
-    with warehouse(cloud) as found:
+    with session(cloud) as found:
         for month, trips in ((APRIL, [1, 2]), (MAY, [3]), (APRIL, [4])):
             assert replace_rows(found, table(cloud), rows(month, trips), month).rows == len(trips)
     assert stored(cloud) == [(APRIL, 4), (MAY, 3)]
@@ -64,7 +66,7 @@ def test_a_month_takes_the_place_of_its_rows_alone(cloud: GoogleCloud) -> None:
 
 
 def test_the_table_is_described_and_has_partitions(cloud: GoogleCloud) -> None:
-    with warehouse(cloud) as found:
+    with session(cloud) as found:
         replace_rows(found, table(cloud), rows(APRIL, [1]), APRIL)
     made = cloud.bigquery().get_table(f"{cloud.dataset}.days")
     assert made.description == "Made for a test."
@@ -74,26 +76,26 @@ def test_the_table_is_described_and_has_partitions(cloud: GoogleCloud) -> None:
 
 
 def test_rows_of_a_query_never_leave_bigquery(cloud: GoogleCloud) -> None:
-    with warehouse(cloud) as found:
+    with session(cloud) as found:
         sql = "SELECT DATE '2020-04-02', 7, 1.5, DATE '2020-04-01'"
         assert replace_rows(found, table(cloud), Query(sql), APRIL).rows == 1
     assert stored(cloud) == [(APRIL, 7)]
 
 
 def test_a_replacement_that_fails_changes_nothing(cloud: GoogleCloud) -> None:
-    with warehouse(cloud) as found:
+    with session(cloud) as found:
         replace_rows(found, table(cloud), rows(APRIL, [1, 2]), APRIL)
     broken = Query("SELECT DATE '2020-04-02', 7, 1.5, IF(TRUE, ERROR('broken'), DATE '2020-04-01')")
-    with pytest.raises(TaxiError, match="Testing failed"), warehouse(cloud) as found:
+    with pytest.raises(TaxiError, match="Testing failed"), session(cloud) as found:
         replace_rows(found, table(cloud), broken, APRIL)
     assert stored(cloud) == [(APRIL, 1), (APRIL, 2)]
 
 
 def test_rows_that_do_not_arrive_whole_change_nothing(cloud: GoogleCloud) -> None:
     # A row of another month is in the staging table, and not in the month.
-    with warehouse(cloud) as found:
+    with session(cloud) as found:
         replace_rows(found, table(cloud), rows(APRIL, [1]), APRIL)
-    with pytest.raises(TaxiError) as raised, warehouse(cloud) as found:
+    with pytest.raises(TaxiError) as raised, session(cloud) as found:
         replace_rows(found, table(cloud), pa.concat_tables([rows(APRIL, [2]), rows(MAY, [3])]), APRIL)
     assert "2 rows were to be written" in str(raised.value)
     assert stored(cloud) == [(APRIL, 1)]
@@ -103,14 +105,14 @@ def test_rows_that_do_not_arrive_whole_change_nothing(cloud: GoogleCloud) -> Non
 def test_a_table_with_other_columns_is_left_alone(cloud: GoogleCloud) -> None:
     cloud.bigquery().create_dataset(str(cloud.dataset))
     cloud.bigquery().query(f"CREATE TABLE {cloud.dataset}.days AS SELECT 1 AS mine").result()
-    with pytest.raises(TaxiError, match="has other columns") as raised, warehouse(cloud) as found:
+    with pytest.raises(TaxiError, match="has other columns") as raised, session(cloud) as found:
         replace_rows(found, table(cloud), rows(APRIL, [1]), APRIL)
     assert raised.value.details["Found"] == "mine"
 
 
 def test_two_months_at_the_same_time(cloud: GoogleCloud) -> None:
     def write(month: date) -> None:
-        with warehouse(cloud) as found:
+        with session(cloud) as found:
             replace_rows(found, table(cloud), rows(month, [5]), month)
 
     with ThreadPoolExecutor(2) as pool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,7 +84,7 @@ def test_a_key_file_that_is_no_key_is_named_with_its_setting(tmp_path: Path, tex
     assert "s3cret" not in str(error.value)
 
 
-def test_a_service_accounts_key_brings_its_project(tmp_path: Path) -> None:
+def test_a_service_accounts_key_brings_its_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -95,7 +97,11 @@ def test_a_service_accounts_key_brings_its_project(tmp_path: Path) -> None:
     credentials, project = find_credentials(path, SETTING)
     assert (credentials.service_account_email, project) == (account["client_email"], "p")
     found = cloud(gcs_bucket="b", google_application_credentials=path)
-    assert found.bigquery().project == "p"
+    monkeypatch.delenv(SETTING, raising=False)
+    clients: list[Any] = [found.bigquery(), found.storage()]
+    for client in clients:
+        assert (client.project, client._credentials.service_account_email) == ("p", account["client_email"])
+    assert SETTING not in os.environ
     assert "PRIVATE" not in str(found.model_dump())
 
 
