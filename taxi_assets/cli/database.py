@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from taxi_assets.settings import settings
-from taxi_assets.stores.postgres.connection import READER, connect_as, postgres_address
-from taxi_assets.stores.postgres.errors import clear_errors
+from taxi_assets.stores.postgres.connection import READER, clear_errors, connect_as, postgres_address
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection

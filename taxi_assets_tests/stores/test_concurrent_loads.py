@@ -16,7 +16,7 @@ from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.postgres.connection import PostgresAddress
-from taxi_assets.stores.postgres.lock import month_locked
+from taxi_assets.stores.postgres.load import month_locked
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets_tests.stores.clouds import logged, store
 from taxi_assets_tests.stores.months import cleaned

@@ -170,7 +170,7 @@ def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
         with dagster_failures():
             trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres_table(pipeline.postgres, settings().postgres_schema, trial=trial)
-            rows, cents = postgres.count_month(table.namespace, table.name, parse_month(context.partition_key))
+            rows, cents = postgres.count_month(table, parse_month(context.partition_key))
         yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
 

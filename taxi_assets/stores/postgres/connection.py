@@ -1,12 +1,17 @@
-"""Where PostgreSQL is, and a connection to it: the embedded server, or the one that the settings name."""
+"""The address of PostgreSQL, connections and their roles, and the errors of its drivers."""
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from adbc_driver_manager import Error as AdbcError
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -15,9 +20,20 @@ from taxi_assets.local import postgres as embedded
 from taxi_assets.settings import Settings
 
 if TYPE_CHECKING:
-    import psycopg
-
     Connection = psycopg.Connection[tuple[Any, ...]]
+
+OWNER = "taxi_owner"
+"""Owns the schemas, the tables and the load log."""
+LOADER = "taxi_loader"
+"""Writes trips and adds to the load log."""
+READER = "taxi_reader"
+"""Reads: the role of analysts."""
+ROLES = (OWNER, LOADER, READER)
+
+ROLES_FILE = "deploy/postgres/roles.sql"
+"""For an administrator, where the user may not create roles."""
+
+_logger = logging.getLogger(__name__)
 
 _REFUSED = {
     "28P01": ("refuses the user or the password", "POSTGRES_USER", "POSTGRES_PASSWORD"),
@@ -25,7 +41,7 @@ _REFUSED = {
     "3D000": ("has no such database", "POSTGRES_DBNAME"),
     "42501": ("does not let the user into the database", "POSTGRES_USER", "POSTGRES_DBNAME"),
 }
-# What refuses before there is a connection reaches psycopg as text alone, without the code.
+# Before there is a connection, psycopg gets the text of an error without its code.
 _TEXTS = {
     "FATAL: password authentication failed": "28P01",
     "no password supplied": "28P01",
@@ -35,6 +51,10 @@ _TEXTS = {
     "FATAL: database ": "3D000",
     "FATAL: permission denied for database": "42501",
 }
+
+# SQLSTATEs of transient errors: lost connections, conflicts, no connection or memory left, shutdown.
+_TRANSIENT = ("08", "40", "53200", "53300", "55P03", "57P")
+_LOST = ("connection", "server closed", "terminating", "no COPY in progress", "EOF detected")
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class PostgresAddress:
         port: Its port.
         dbname: The database.
         user: Who logs in.
-        password: The password, where the server asks for one; shown nowhere.
+        password: The password; None: the server asks for none.
         connect_timeout: Seconds to wait for a connection.
         origins: Where the settings came from: `{"POSTGRES_HOST": "shell", …}`; empty for the embedded server.
     """
@@ -63,8 +83,8 @@ class PostgresAddress:
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
     def parameters(self, **more: str) -> dict[str, Any]:
-        """What libpq takes, the password included."""
-        known: dict[str, Any] = {
+        """The parameters for libpq, with the password."""
+        parameters: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "dbname": self.dbname,
@@ -72,11 +92,11 @@ class PostgresAddress:
             "connect_timeout": self.connect_timeout,
             **more,
         }
-        return known | ({"password": self.password.get_secret_value()} if self.password else {})
+        return parameters | ({"password": self.password.get_secret_value()} if self.password else {})
 
 
 def postgres_address(settings: Settings) -> PostgresAddress:
-    """The address that the settings name; starts the embedded server where they name none.
+    """The address in the settings. Without one, starts the embedded server.
 
     Raises:
         TaxiError: The embedded server did not start.
@@ -97,19 +117,17 @@ def postgres_address(settings: Settings) -> PostgresAddress:
 
 
 def connect(address: PostgresAddress, application: str = "taxi", **more: str) -> Connection:
-    """A connection, each statement its own transaction.
+    """Connects; each statement is its own transaction.
 
     Args:
-        address: Where.
-        application: What the server shows as the connection's name.
+        address: The server.
+        application: The connection's name on the server.
         more: Further parameters of libpq.
 
     Raises:
-        TransientError: Nothing answers there, or not in time.
+        TransientError: There is no answer, or not in time.
         TaxiError: The server refuses the user, the password or the database.
     """
-    import psycopg
-
     try:
         return psycopg.connect(**address.parameters(application_name=application, **more), autocommit=True)
     except psycopg.OperationalError as error:
@@ -143,25 +161,64 @@ def _named(address: PostgresAddress, names: list[str]) -> list[str]:
     return [f"{name} (from: {address.origins.get(name, 'default')})" for name in names]
 
 
-OWNER = "taxi_owner"
-"""Owns the schemas, the tables and the log of loads."""
-LOADER = "taxi_loader"
-"""Writes trips; adds to the log of loads."""
-READER = "taxi_reader"
-"""Reads: analysts."""
-ROLES = (OWNER, LOADER, READER)
+@contextmanager
+def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
+    """Raises errors of psycopg and ADBC in the block as the platform's errors.
 
-ROLES_FILE = "deploy/postgres/roles.sql"
-"""For an administrator, where the user may not make roles."""
+    Args:
+        address: The server.
+        doing: What the block does, as the error's first words: `Loading yellow 2021-01 into ny_taxi.yellow_cab_data`.
 
-_logger = logging.getLogger(__name__)
+    Raises:
+        TransientError: The connection was lost, or there was a conflict.
+        TaxiError: The server refused.
+    """
+    try:
+        yield
+    except (psycopg.Error, AdbcError) as error:
+        raise _clear(error, address, doing) from error
+
+
+def _clear(error: psycopg.Error | AdbcError, address: PostgresAddress, doing: str) -> TaxiError:
+    state, message = _state(error), _message(error)
+    lost = isinstance(error, psycopg.OperationalError | AdbcError) and any(text in message for text in _LOST)
+    transient = state.startswith(_TRANSIENT) if state else lost
+    next_step = "try again" if transient else "see what PostgreSQL says"
+    if state == "42501":
+        next_step = f"let an administrator run {ROLES_FILE}, and see who owns the schema and the table"
+    if state == "53100":
+        next_step = "make room on the server's disk, then run it again"
+    return (TransientError if transient else TaxiError)(
+        f"{doing} failed in PostgreSQL.",
+        found=f"{message}{f' (SQLSTATE {state})' if state else ''}",
+        where=str(address),
+        intact="everything as it was: the transaction was rolled back",
+        next_step=next_step,
+    )
+
+
+def _state(error: psycopg.Error | AdbcError) -> str:
+    if state := getattr(error, "sqlstate", None):
+        return str(state)
+    match = re.search(r"SQLSTATE: (\w{5})", str(error))
+    return match[1] if match else ""
+
+
+def _message(error: psycopg.Error | AdbcError) -> str:
+    if isinstance(error, psycopg.Error):
+        return error.diag.message_primary or " ".join(str(error).split())
+    for name, text in error.details:
+        if name in (b"PG_DIAG_MESSAGE_PRIMARY", "PG_DIAG_MESSAGE_PRIMARY"):
+            return text.decode() if isinstance(text, bytes) else str(text)
+    match = re.search(r"(?:ERROR|FATAL):\s+(.+)", str(error))
+    return match[1].strip() if match else str(error).strip().splitlines()[-1].strip()
 
 
 def connect_as(role: str, address: PostgresAddress, application: str = "taxi") -> Connection:
-    """A connection that works as that role, each statement its own transaction.
+    """Connects as a role; each statement is its own transaction.
 
     Raises:
-        TransientError: Nothing answers there.
+        TransientError: There is no answer.
         TaxiError: The server refuses the user, the password or the database.
     """
     connection = connect(address, application)
@@ -171,30 +228,30 @@ def connect_as(role: str, address: PostgresAddress, application: str = "taxi") -
 
 
 def set_role(role: str) -> sql.Composed:
-    """The statement that takes a role."""
+    """The statement that sets the role."""
     return sql.SQL("SET ROLE {}").format(sql.Identifier(role))
 
 
 def roles_in_use(connection: Connection, address: PostgresAddress) -> bool:
-    """Whether the user is a member of every role; makes the roles where they are missing and it may."""
+    """Whether the user is a member of every role. Creates missing roles where it may."""
     if _is_member(connection):
         return True
-    may = connection.execute("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-    if may and may[0]:
-        _make(connection)
+    row = connection.execute("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row and row[0]:
+        _create_roles(connection)
         return True
-    _warn(str(address))
+    _warn_of_missing_roles(str(address))
     return False
 
 
 def _is_member(connection: Connection) -> bool:
-    found = connection.execute(
+    row = connection.execute(
         "SELECT count(*) FROM pg_roles WHERE rolname = ANY(%s) AND pg_has_role(rolname, 'MEMBER')", [list(ROLES)]
     ).fetchone()
-    return found == (len(ROLES),)
+    return row == (len(ROLES),)
 
 
-def _make(connection: Connection) -> None:
+def _create_roles(connection: Connection) -> None:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('taxi_assets roles', 0))")
         rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
@@ -208,10 +265,10 @@ def _make(connection: Connection) -> None:
 
 
 @lru_cache
-def _warn(address: str) -> None:
+def _warn_of_missing_roles(address: str) -> None:
     _logger.warning(
-        "The roles %s are missing at %s, or the user is no member of them, and it may not make roles: everything runs "
-        "as the user itself. An administrator can make them with %s.",
+        "The roles %s are missing at %s, or the user is no member of them and may not create roles: everything runs "
+        "as the user itself. An administrator can create them with %s.",
         ", ".join(ROLES),
         address,
         ROLES_FILE,

@@ -28,18 +28,18 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """
         with dagster_failures(), progress.task(f"load {obj} into PostgreSQL", "rows") as report:
             table = postgres_table(declared_table(context), settings().postgres_schema, trial=obj.trial)
-            done = self.postgres.load(obj, table, Provenance.of(context), lambda rows: report(rows, obj.kept.rows))
+            result = self.postgres.load(obj, table, Provenance.of(context), lambda rows: report(rows, obj.kept.rows))
             address = self.postgres.address()
         context.add_output_metadata(
             {
-                "dagster/partition_row_count": done.rows,
-                "rejected_rows": done.rejected_rows,
-                "replaced_rows": done.replaced_rows,
-                "load_seconds": round(done.seconds, 2),
-                "table": f"{done.place}, partition {table.name}_{obj.month:%Y_%m}",
+                "dagster/partition_row_count": result.rows,
+                "rejected_rows": result.rejected_rows,
+                "replaced_rows": result.replaced_rows,
+                "load_seconds": round(result.seconds, 2),
+                "table": f"{result.place}, partition {table.name}_{obj.month:%Y_%m}",
                 "database": str(address),
-                "look": dg.MetadataValue.md(f'`taxi sql "table {done.place}_{obj.month:%Y_%m} limit 10"`'),
-                "load_log_id": done.log_id,
+                "look": dg.MetadataValue.md(f'`taxi sql "table {result.place}_{obj.month:%Y_%m} limit 10"`'),
+                "load_log_id": result.log_id,
             }
         )
 

@@ -1,7 +1,10 @@
-"""Loads a month into PostgreSQL: the old rows go and the new ones come in one transaction, which checks itself.
+"""Loads a month into PostgreSQL: one transaction deletes the old rows, copies the new ones and verifies them.
 
-Readers see the old month until the commit, and never wait. Where the process dies, the server rolls back; the next load
-starts over. The rows go as Arrow batches into ADBC's binary COPY.
+Readers see the old month until the commit, and never wait. If the process dies, the server rolls back, and the next
+load starts over. The rows go as Arrow batches into ADBC's binary COPY.
+
+A lock lets one load of a month into a place run at a time. It is an advisory lock of PostgreSQL for every store: a load
+into PostgreSQL takes it within its transaction, loads into the other stores hold it by a connection of their own.
 """
 
 from __future__ import annotations
@@ -13,28 +16,27 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
     PostgresAddress,
+    clear_errors,
     connect,
     connect_as,
     roles_in_use,
     set_role,
 )
-from taxi_assets.stores.postgres.errors import clear_errors
 from taxi_assets.stores.postgres.load_log import ensure_log, entry_json, insert_statement
-from taxi_assets.stores.postgres.lock import WAIT_SECONDS, lock_month, one
-from taxi_assets.stores.postgres.schema import Table, ensure_month, prepare_table, refresh, tables
+from taxi_assets.stores.postgres.schema import ensure_month, partition, prepare_table, refresh, tables
 from taxi_assets.stores.provenance import NO_RUN, Provenance
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
 from taxi_assets.trips.values import CENTS_SQL
@@ -45,11 +47,23 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Cursor
 
 BATCH_ROWS = 1_024
-"""Measured: as many go into the socket at once, so that client and server work side by side: 1.6 s for 1.37 million
-rows, where batches of 16,384 take 2.8 s."""
+"""Measured: such a batch fits into the socket's buffer, so that client and server work side by side: 1.6 s for 1.37
+million rows, where batches of 16,384 take 2.8 s."""
+
+WAIT_SECONDS = 300.0
+"""How long a load waits for another one of the same month."""
+
+_HOLDER = """
+    WITH lock AS (SELECT hashtextextended($1, 0) AS key)
+    SELECT format('process %s (%s) of %s, since %s', l.pid, a.application_name, a.usename,
+                  coalesce(a.xact_start, a.backend_start))
+    FROM lock, pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.classid::bigint = (lock.key >> 32) & 4294967295 AND l.objid::bigint = lock.key & 4294967295
+"""
 
 Progress = Callable[[int], None]
-"""Is told the rows sent so far."""
+"""Called with the number of rows sent so far."""
 
 _refreshing = ThreadPoolExecutor(1, "taxi-refresh")
 _logger = logging.getLogger(__name__)
@@ -57,14 +71,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What a load did.
+    """The result of a load.
 
     Attributes:
         rows: Rows written to the table.
         rejected_rows: Rows written to the table of rejected rows.
-        replaced_rows: Rows of the month that stood in the table before.
-        seconds: How long it took; the planner's counts are refreshed afterwards, in the background.
-        log_id: Its number in the log of loads.
+        replaced_rows: Rows of the month in the table before.
+        seconds: How long it took, without the update of the planner's statistics in the background.
+        log_id: Its id in the load log.
         place: The table.
     """
 
@@ -92,30 +106,30 @@ def load_month(
         month: The month's rows.
         table: The table; `{table}_rejected` is beside it.
         provenance: The run that loads.
-        progress: Told the rows sent so far, batch by batch.
+        progress: Called with the number of rows sent so far, batch by batch.
         wait_seconds: How long to wait for another load of the same month.
 
     Raises:
-        TransientError: The server was lost, or another load of this month holds the lock.
-        TaxiError: The server refused, or holds other rows than were sent; then nothing has changed.
+        TransientError: The connection was lost, or another load of this month holds the lock.
+        TaxiError: The server refused, or holds other rows than were sent; nothing has changed.
     """
     began = time.monotonic()
     entry = month.entry("postgres", str(table), provenance)
-    pair = tables(month.service, table.namespace, table.name)
+    pair = tables(month.service, table)
     with clear_errors(address, f"Loading {month} into {entry.place}"):
         roles = _prepare(address, pair, month.month)
         with _transaction(address, f"taxi load {month} run {(provenance.run_id or '-')[:8]}", roles) as connection:
             cursor = connection.cursor()
-            lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
+            _lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
             replaced = _replace(cursor, pair[0], month.month, month.kept, progress)
             replaced_rejected = _replace(cursor, pair[1], month.month, month.rejected, None)
             _verify(cursor, pair[0], month.month, (entry.rows_kept, entry.cents))
             _verify(cursor, pair[1], month.month, (entry.rows_rejected, entry.cents_rejected))
             logged = entry_json(replace(entry, seconds=round(time.monotonic() - began, 3)))
-            log_id = one(cursor, insert_statement("$1"), logged)
+            log_id = _one(cursor, insert_statement("$1"), logged)
             cursor.close()
             connection.commit()
-    # Nothing waits for it but the end of the process.
+    # Only the end of the process waits for it.
     _refreshing.submit(_refresh, address, pair, month.month, vacuum=replaced + replaced_rejected > 0)
     seconds = time.monotonic() - began
     return LoadResult(entry.rows_kept, entry.rows_rejected, replaced, seconds, log_id, entry.place)
@@ -135,7 +149,7 @@ def _prepare(address: PostgresAddress, pair: tuple[Table, Table], month: date) -
 
 @contextmanager
 def _transaction(address: PostgresAddress, application: str, roles: bool) -> Iterator[AdbcConnection]:
-    """An ADBC connection that works as the loader, in a transaction that ends with it."""
+    """An ADBC connection of the loader, in a transaction that ends with it."""
     from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]
     from psycopg.conninfo import make_conninfo
 
@@ -146,17 +160,61 @@ def _transaction(address: PostgresAddress, application: str, roles: bool) -> Ite
         yield connection
 
 
+def _lock_month(cursor: Any, name: str, wait_seconds: float = WAIT_SECONDS, *, until: str = "xact_") -> None:
+    """Takes the lock of a month in a place.
+
+    Args:
+        cursor: A cursor whose parameters are written `$1`.
+        name: The place and the month: `ny_taxi.yellow_cab_data 2021-01`.
+        wait_seconds: How long to wait for another load.
+        until: When the lock ends: `xact_`, with the transaction; empty, with the connection.
+
+    Raises:
+        TransientError: Another load holds it; names that load.
+    """
+    deadline = time.monotonic() + wait_seconds
+    key = f"taxi_assets load {name}"
+    while not _one(cursor, f"SELECT pg_try_advisory_{until}lock(hashtextextended($1, 0))", key):
+        if time.monotonic() > deadline:
+            # The loader's role may not see the activity of others.
+            cursor.execute("RESET ROLE")
+            raise TransientError(
+                f"Another load of {name} is under way.",
+                expected=f"the lock of that month within {wait_seconds:g} seconds",
+                found=_one(cursor, _HOLDER, key) or "it ended just now",
+                intact="that month, as it was; the other load goes on",
+                next_step="wait for the other load, or end it",
+            )
+        time.sleep(0.2)
+
+
+@contextmanager
+def month_locked(address: PostgresAddress, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """Holds the lock during the block. Raises what `lock_month` raises, or that PostgreSQL cannot be reached."""
+    with closing(connect(address, f"taxi load {name}"[:63])) as connection:
+        with clear_errors(address, f"Taking the lock of {name}"):
+            _lock_month(psycopg.RawCursor(connection), name, wait_seconds, until="")
+        yield
+
+
+def _one(cursor: Any, query: str, *parameters: str) -> Any:
+    """The first value of the first row; None without rows."""
+    cursor.execute(query, parameters)
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
 def _replace(cursor: Cursor, table: Table, month: date, rows: TripTable, progress: Progress | None) -> int:
     """Deletes the month's rows and copies the new ones; returns how many were deleted."""
-    child = table.partition_identifier(month)
-    cursor.execute(sql.SQL("DELETE FROM {}").format(child).as_string(None))
+    target = partition(table, month)
+    cursor.execute(sql.SQL("DELETE FROM {}").format(target.postgres).as_string(None))
     deleted = int(cursor.rowcount)
     if rows.rows:
         batches = _Batches(rows, progress)
         try:
-            cursor.adbc_ingest(table.partition(month), batches.reader(), mode="append", db_schema_name=table.schema)
+            cursor.adbc_ingest(target.name, batches.reader(), mode="append", db_schema_name=target.namespace)
         except Exception:
-            # ADBC wraps what reading raised into a text; what was raised says more.
+            # ADBC turns an error of the reader into text; the error itself says more.
             if batches.error is not None:
                 raise batches.error from None
             raise
@@ -164,7 +222,7 @@ def _replace(cursor: Cursor, table: Table, month: date, rows: TripTable, progres
 
 
 class _Batches:
-    """The rows of a table as a stream that tells its progress and keeps the error that broke it."""
+    """The rows of a table as a stream that reports its progress and keeps its error."""
 
     def __init__(self, rows: TripTable, progress: Progress | None) -> None:
         self._rows = rows
@@ -190,28 +248,28 @@ class _Batches:
 
 
 def _verify(cursor: Cursor, table: Table, month: date, expected: tuple[int, int]) -> None:
-    """Counts what stands in the partition now, inside the transaction.
+    """Counts the partition inside the transaction.
 
     Raises:
-        TaxiError: It is not what was cleaned.
+        TaxiError: It does not hold the rows that were cleaned.
     """
-    child = table.partition_identifier(month).as_string(None)
-    cursor.execute(f"SELECT count(*), ({CENTS_SQL})::bigint FROM {child}")  # noqa: S608
-    found = cursor.fetchone() or (0, 0)
-    if found != expected:
+    name = partition(table, month).postgres.as_string(None)
+    cursor.execute(f"SELECT count(*), ({CENTS_SQL})::bigint FROM {name}")  # noqa: S608
+    counted = cursor.fetchone() or (0, 0)
+    if counted != expected:
         raise TaxiError(
-            f"PostgreSQL holds other rows than were cleaned, in {table.schema}.{table.name} {month_name(month)}.",
+            f"PostgreSQL holds other rows than were cleaned, in {table} {month_name(month)}.",
             expected=f"{expected[0]} rows with {expected[1]} cents of total_amount",
-            found=f"{found[0]} rows with {found[1]} cents",
+            found=f"{counted[0]} rows with {counted[1]} cents",
             intact="the month as it was: the transaction was rolled back",
             next_step="see whether a trigger or a rule on the table changes rows; clean the month again",
         )
 
 
 def _refresh(address: PostgresAddress, pair: tuple[Table, Table], month: date, *, vacuum: bool) -> None:
-    """The load is done by now: what fails here is told and fails nothing."""
+    """Runs after the load. An error is a warning in the log."""
     try:
         with connect_as(OWNER, address, "taxi refresh") as connection:
-            refresh(connection, [table.partition_identifier(month) for table in pair], vacuum=vacuum)
+            refresh(connection, [partition(table, month).postgres for table in pair], vacuum=vacuum)
     except (TaxiError, psycopg.Error) as error:
-        _logger.warning("%s is loaded, but the planner's counts were not refreshed: %s", pair[0].name, error)
+        _logger.warning("%s is loaded, but the planner's statistics were not updated: %s", pair[0], error)

@@ -1,7 +1,7 @@
-"""The log of loads: what stands in each store, from which file, and who loaded it.
+"""The load log: which month is in each store, from which file, and who loaded it.
 
-One row a load of a month into any store, in the table `taxi_assets.load_log` of PostgreSQL. *Loaded* is what stands
-here. Rows are only ever added: the loading role may do no more, and a trigger refuses the rest to everybody.
+The table `taxi_assets.load_log` of PostgreSQL has a row for each load of a month into any store. A month is loaded if
+it is in this table. Rows are only added: the loader's role may do no more, and a trigger refuses the rest to everybody.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ _COLUMNS = ", ".join(column.name for column in fields(LoadEntry) if column.name 
 
 
 def ensure_log(connection: Connection, roles: bool) -> None:
-    """Makes the log where it is missing.
+    """Creates the log where it is missing.
 
     Args:
-        connection: Works as the owner.
-        roles: Whether the roles are there to be granted rights.
+        connection: A connection of the owner.
+        roles: Whether the roles exist, to be granted rights.
     """
     if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() != (None,):
         return
@@ -88,7 +88,7 @@ def ensure_log(connection: Connection, roles: bool) -> None:
 
 
 def insert_statement(placeholder: str) -> str:
-    """The statement that adds a load, given as one JSON text, and returns its number."""
+    """The statement that adds a load, given as one JSON text, and returns its id."""
     return (
         f"INSERT INTO taxi_assets.load_log ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608
         f"FROM jsonb_populate_record(NULL::taxi_assets.load_log, {placeholder}::text::jsonb) RETURNING id"
@@ -96,12 +96,12 @@ def insert_statement(placeholder: str) -> str:
 
 
 def entry_json(entry: LoadEntry) -> str:
-    """The load as that JSON text."""
+    """The load as the JSON text for `insert_statement`."""
     return json.dumps(asdict(entry), default=str)
 
 
 def write_load(connection: Connection, entry: LoadEntry) -> int:
-    """Adds a load of any store to the log; returns its number. The connection works as the loader."""
+    """Adds a load into any store; returns its id. The connection is one of the loader."""
     rows = connection.execute(insert_statement("%s"), [entry_json(entry)]).fetchall()
     return int(rows[0][0])
 
@@ -113,7 +113,7 @@ def latest_loads(
     service: str | None = None,
     months: Sequence[date] | None = None,
 ) -> list[LoadEntry]:
-    """The newest load of each store, place and month, oldest month first; [] where nothing was ever loaded."""
+    """The newest load of each store, place and month, oldest month first; None: all stores, services, months."""
     if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() == (None,):
         return []
     query = """

@@ -18,16 +18,15 @@ from taxi_assets.stores.postgres.connection import (
     OWNER,
     READER,
     PostgresAddress,
+    clear_errors,
     connect,
     connect_as,
     postgres_address,
     roles_in_use,
     set_role,
 )
-from taxi_assets.stores.postgres.errors import clear_errors
-from taxi_assets.stores.postgres.load import LoadResult, load_month
+from taxi_assets.stores.postgres.load import LoadResult, load_month, month_locked
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
-from taxi_assets.stores.postgres.lock import month_locked
 from taxi_assets.stores.postgres.verify import count_month
 from taxi_assets.stores.provenance import Provenance
 from taxi_assets.stores.table import TableRef
@@ -38,42 +37,42 @@ if TYPE_CHECKING:
 
 
 class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The database of the trips. The password is no part of it: it is read from the settings when it is used."""
+    """The database of the trips. Its password is not part of the resource, but read from the settings."""
 
-    host: str | None = Field(None, description="Server; null: the embedded one, started when it is needed.")
+    host: str | None = Field(None, description="Server; null: the embedded one, which starts on demand.")
     port: int = Field(5432, description="Its port.")
     dbname: str = Field("taxi", description="Database.")
     user: str = Field("taxi", description="User that loads.")
     connect_timeout: int = Field(10, description="Seconds to wait for a connection.")
 
     @classmethod
-    def from_settings(cls, found: Settings) -> PostgresResource:
+    def from_settings(cls, configured: Settings) -> PostgresResource:
         """The database that the settings name."""
         return cls(
-            host=found.postgres_host,
-            port=found.postgres_port,
-            dbname=found.postgres_dbname,
-            user=found.postgres_user,
-            connect_timeout=found.postgres_connect_timeout,
+            host=configured.postgres_host,
+            port=configured.postgres_port,
+            dbname=configured.postgres_dbname,
+            user=configured.postgres_user,
+            connect_timeout=configured.postgres_connect_timeout,
         )
 
     def address(self) -> PostgresAddress:
-        """Where the database is; starts the embedded server where no host is set.
+        """The address of the database. Without a host, starts the embedded server.
 
         Raises:
             TaxiError: The embedded server did not start.
         """
         names = ("host", "port", "dbname", "user", "connect_timeout")
-        ours = {f"postgres_{name}": getattr(self, name) for name in names}
-        return postgres_address(settings().model_copy(update=ours))
+        fields = {f"postgres_{name}": getattr(self, name) for name in names}
+        return postgres_address(settings().model_copy(update=fields))
 
     @contextmanager
     def connect(self, role: str = READER) -> Iterator[Connection]:
-        """A connection that works as that role; as the reader, it can only read.
+        """Connects as a role; a connection of the reader is read-only.
 
         Raises:
-            TransientError: The database cannot be reached, or was lost.
-            TaxiError: It refuses.
+            TransientError: The database cannot be reached, or the connection was lost.
+            TaxiError: The server refuses.
         """
         address = self.address()
         with clear_errors(address, "The query"), connect_as(role, address) as connection:
@@ -91,10 +90,10 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Replaces the month in its tables: see `load_month`."""
         return load_month(self.address(), month, table, provenance, progress=progress)
 
-    def count_month(self, schema: str, table: str, month: date) -> tuple[int, int]:
-        """Rows and whole cents of `total_amount` of the month that stand in the table."""
+    def count_month(self, table: TableRef, month: date) -> tuple[int, int]:
+        """The row count and the cents of the month in the table: see `count_month`."""
         with self.connect() as connection:
-            return count_month(connection, schema, table, month)
+            return count_month(connection, table, month)
 
     def latest_loads(
         self, *, store: str | None = None, service: str | None = None, months: Sequence[date] | None = None
@@ -120,13 +119,13 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
     def month_locked(self, name: str) -> AbstractContextManager[None]:
-        """One load of a month at a time, into any store: see `month_locked` in `month_lock`."""
+        """Lets one load of a month into a place run at a time: see `month_locked`."""
         return month_locked(self.address(), name)
 
     def write_load(self, entry: LoadEntry) -> int:
-        """Adds a load of any store to the log; returns its number."""
+        """Adds a load into any store to the load log; returns its id."""
         address = self.address()
-        with clear_errors(address, "Writing the log of loads"), connect(address, "taxi log") as connection:
+        with clear_errors(address, "Writing the load log"), connect(address, "taxi log") as connection:
             if roles := roles_in_use(connection, address):
                 connection.execute(set_role(OWNER))
             ensure_log(connection, roles)

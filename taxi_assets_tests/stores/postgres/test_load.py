@@ -26,7 +26,7 @@ TABLE = "yellow_cab_data"
 
 def rows(address: PostgresAddress, schema: str, month: CleanedMonth, suffix: str = "") -> int:
     with connect_as(READER, address) as connection:
-        return count_month(connection, schema, TABLE + suffix, month.month)[0]
+        return count_month(connection, trips_table(schema).with_suffix(suffix), month.month)[0]
 
 
 def run(address: PostgresAddress, statement: str, *names: str) -> None:
@@ -43,7 +43,7 @@ def test_a_month_is_loaded_with_its_rejected_rows_and_logged(
     assert (done.rows, done.rejected_rows, done.replaced_rows, told) == (3, 2, 0, [3])
     with connect_as(READER, postgres) as connection:
         table, rejected = (sql.Identifier(schema, TABLE + suffix) for suffix in ("", "_rejected"))
-        assert count_month(connection, schema, TABLE, JANUARY) == (3, 3540)
+        assert count_month(connection, trips_table(schema), JANUARY) == (3, 3540)
         query = sql.SQL("SELECT reason, source_row FROM {} ORDER BY source_row").format(rejected)
         assert connection.execute(query).fetchall() == [("passenger_count = 0", 4), ("passenger_count = 0", 5)]
         query = sql.SQL("SELECT tpep_pickup_datetime::text, source_month, airport_fee FROM {} LIMIT 1").format(table)
@@ -63,7 +63,7 @@ def test_the_same_month_again_replaces_it(postgres: PostgresAddress, schema: str
     assert load_month(postgres, again, trips_table(schema)).replaced_rows == 3
     assert (rows(postgres, schema, again), rows(postgres, schema, again, "_rejected")) == (5, 0)
     with connect_as(READER, postgres) as connection:
-        assert count_month(connection, schema, TABLE, FEBRUARY)[0] == 3
+        assert count_month(connection, trips_table(schema), FEBRUARY)[0] == 3
 
 
 def test_readers_see_the_old_or_the_new_month_and_do_not_wait(
@@ -77,17 +77,17 @@ def test_readers_see_the_old_or_the_new_month_and_do_not_wait(
     def read() -> None:
         with connect(postgres, options="-c lock_timeout=100ms") as connection:
             while not stop.is_set():
-                seen.add(count_month(connection, schema, TABLE, JANUARY)[0])
+                seen.add(count_month(connection, trips_table(schema), JANUARY)[0])
 
     with ThreadPoolExecutor() as pool, connect(postgres) as slow:
         reading = pool.submit(read)
         with slow.transaction():
-            before = count_month(slow, schema, TABLE, JANUARY)
+            before = count_month(slow, trips_table(schema), JANUARY)
             for _ in range(3):
                 load_month(postgres, new, trips_table(schema))
                 load_month(postgres, old, trips_table(schema))
             load_month(postgres, cleaned(tmp_path, month=FEBRUARY), trips_table(schema))
-            assert count_month(slow, schema, TABLE, JANUARY) == before
+            assert count_month(slow, trips_table(schema), JANUARY) == before
         stop.set()
         reading.result()
     assert seen <= {40, 70}
@@ -141,7 +141,7 @@ def test_other_rows_than_were_cleaned_are_rolled_back(
     assert not raised.value.transient
     assert "4 rows with 4720 cents" in str(raised.value)
     with connect_as(READER, postgres) as connection:
-        assert count_month(connection, schema, TABLE, JANUARY) == (3, 3540)
+        assert count_month(connection, trips_table(schema), JANUARY) == (3, 3540)
         assert [v.entry.id for v in verify_months(connection) if v.entry.place == f"{schema}.{TABLE}"] == [log_id]
 
 

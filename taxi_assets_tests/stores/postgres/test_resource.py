@@ -53,7 +53,7 @@ def test_a_materialization_loads_the_month_and_says_what_it_did(
     assert shown["dagster/partition_row_count"].value == 3
     assert shown["rejected_rows"].value == 2
     assert shown["table"].value == f"{schema}.yellow_cab_data, partition yellow_cab_data_2021_01"
-    assert resource.count_month(schema, "yellow_cab_data", JANUARY) == (3, 3540)
+    assert resource.count_month(trips_table(schema), JANUARY) == (3, 3540)
     (entry,) = (load for load in resource.latest_loads(store="postgres") if load.id == shown["load_log_id"].value)
     assert entry.place == f"{schema}.yellow_cab_data"
     assert (entry.run_id, entry.started_by) == (result.run_id, "a person in the UI")

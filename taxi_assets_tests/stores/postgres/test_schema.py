@@ -12,6 +12,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.stores.postgres.connection import LOADER, OWNER, READER, PostgresAddress, connect, connect_as
 from taxi_assets.stores.postgres.load import load_month
 from taxi_assets.stores.postgres.schema import tables
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.stores.months import FEBRUARY, cleaned, trips_table
 
@@ -77,7 +78,7 @@ def test_a_partition_that_somebody_detached_is_refused(postgres: PostgresAddress
 
 def test_a_name_too_long_for_its_partitions_is_refused() -> None:
     with pytest.raises(TaxiError, match="too long"):
-        tables(YELLOW, "schema", "t" * 47)
+        tables(YELLOW, TableRef(namespace="schema", name="t" * 47))
 
 
 LOG = "taxi_assets.load_log"
