@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from taxi_assets.files import write_private
 from taxi_assets.sources.content import Check, InvalidContent
@@ -72,8 +72,8 @@ def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy
             known = None if request.force else read_record(target)
             file, attempts = _download(transport, request, known, retry_policy)
             if file is known:
-                return replace(known, attempts=attempts)
-            file = replace(file, attempts=attempts, synthetic=synthetic or file.synthetic)
+                return known.model_copy(update={"attempts": attempts})
+            file = file.model_copy(update={"attempts": attempts, "synthetic": synthetic or file.synthetic})
             PartialFile(target).move_to_target()
             _write_record(file)
             return file
@@ -238,15 +238,11 @@ def _exclusive_lock(target: Path, timeout: float) -> Iterator[None]:
         lock.release()
 
 
-@dataclass(frozen=True)
-class _Sidecar:
+class _Sidecar(BaseModel):
     """The content of `{file}.json`: the file's record, and the file's time of change."""
 
     record: SourceFile
     mtime_ns: int
-
-
-_SIDECAR = TypeAdapter(_Sidecar)
 
 
 def sidecar(path: Path) -> Path:
@@ -255,16 +251,16 @@ def sidecar(path: Path) -> Path:
 
 
 def _write_record(record: SourceFile) -> None:
-    content = _Sidecar(record, record.path.stat().st_mtime_ns)
-    write_private(sidecar(record.path), _SIDECAR.dump_json(content, indent=2, by_alias=True).decode())
+    content = _Sidecar(record=record, mtime_ns=record.path.stat().st_mtime_ns)
+    write_private(sidecar(record.path), content.model_dump_json(indent=2, by_alias=True))
 
 
 def read_record(path: Path) -> SourceFile | None:
     """The record of a file; None where the file is missing or was changed since."""
     try:
-        content = _SIDECAR.validate_json(sidecar(path).read_bytes())
+        content = _Sidecar.model_validate_json(sidecar(path).read_bytes())
         status = path.stat()
     except (FileNotFoundError, ValidationError):
         return None
     intact = (status.st_size, status.st_mtime_ns) == (content.record.bytes, content.mtime_ns)
-    return replace(content.record, path=path) if intact else None
+    return content.record.model_copy(update={"path": path}) if intact else None

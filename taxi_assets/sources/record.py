@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.transport import Validators
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceFile:
+class SourceFile(BaseModel):
     """A fetched file, complete and checked.
 
     Attributes:
@@ -29,6 +27,8 @@ class SourceFile:
         attempts: How many attempts the last fetch took.
     """
 
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
     path: Path
     url: str
     bytes: int
@@ -36,7 +36,7 @@ class SourceFile:
     etag: str | None
     last_modified: str | None
     fetched_at: str
-    synthetic: Annotated[bool, Field(alias="sample")]
+    synthetic: bool = Field(alias="sample")
     attempts: int = 1
 
     @property
@@ -44,21 +44,7 @@ class SourceFile:
         """The version of the file."""
         return Validators(self.etag, self.last_modified)
 
-    def to_json(self) -> str:
-        """The record as JSON."""
-        return TypeAdapter(type(self)).dump_json(self, indent=2, by_alias=True).decode()
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError: It is no such record.
-        """
-        return TypeAdapter(cls).validate_json(text)
-
-
-@dataclass(frozen=True, kw_only=True)
 class RawFile(SourceFile):
     """A month's file as it was published.
 

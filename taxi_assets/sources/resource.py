@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import dagster as dg
 
 from taxi_assets.settings import settings
@@ -16,8 +14,3 @@ class TripSourceResource(dg.ConfigurableResource[TripSource]):
     def source(self, name: str | None = None) -> TripSource:
         """The source of that name, or of TAXI_SOURCE_URL. Starts the sample source's server where it is that."""
         return source_named(name, settings()) if name else source_from_settings(settings())
-
-    @property
-    def home_folder(self) -> Path:
-        """The folder of all local state."""
-        return settings().taxi_home

@@ -1,13 +1,12 @@
-"""Files on this machine between the assets: what was fetched, and a month's cleaned and rejected rows.
+"""IO managers of the files on this machine: the fetched file, and a month's cleaned and rejected rows.
 
-Everything stands below `TAXI_HOME`: `raw/…` as published, `clean/{service}/{month}.parquet` and
+The files are below `TAXI_HOME`: `raw/…` as published, `clean/{service}/{month}.parquet` and
 `rejected/{service}/{month}.parquet` as cleaned. A file appears whole or not at all.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -21,12 +20,12 @@ from taxi_assets.trips.table import TripTable
 
 
 def table_path(home: Path, kind: str, service: str, month: str) -> Path:
-    """Where a month's rows stand; `kind` is `clean` or `rejected`."""
+    """The file of a month's rows; `kind` is `clean` or `rejected`."""
     return home / kind / service / f"{month}.parquet"
 
 
 class RawFileIOManager(dg.ConfigurableIOManager):
-    """Remembers which file `raw_taxi` fetched for a month. The source itself puts files in place."""
+    """Records which file `raw_taxi` fetched for a month. The source itself puts files in place."""
 
     home: str
 
@@ -34,24 +33,24 @@ class RawFileIOManager(dg.ConfigurableIOManager):
         return Path(self.home) / "raw" / context.asset_key.path[0] / f"{context.partition_key}.json"
 
     def handle_output(self, context: dg.OutputContext, obj: RawFile) -> None:
-        """Writes down which file it is."""
+        """Writes the record."""
         path = self._record(context)
         private_folder(path.parent)
-        write_private(path, obj.to_json())
+        write_private(path, obj.model_dump_json(indent=2))
         context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.path))})
 
     def load_input(self, context: dg.InputContext) -> RawFile:
         """The file that was fetched last, as it is now.
 
         Raises:
-            Failure: It is not there any more, or was changed since.
+            Failure: It is missing, or was changed since.
         """
         service, month = context.asset_key.path[0], context.partition_key
         with dagster_failures(), suppress(FileNotFoundError, ValueError):
-            file = RawFile.from_json(self._record(context).read_text())
+            file = RawFile.model_validate_json(self._record(context).read_text())
             if current := read_record(file.path):
-                # Another run may have fetched a newer version since: then that is what is read, and it is so described.
-                return replace(file, **vars(current))
+                # Another run may have fetched a newer version since: that is the one that is read.
+                return file.model_copy(update=vars(current))
         with dagster_failures():
             raise TaxiError(
                 f"The file of {service} {month} is not on this machine as it was fetched.",
@@ -87,7 +86,7 @@ class TripTableIOManager(dg.ConfigurableIOManager):
         """The month's rows, on disk.
 
         Raises:
-            Failure: They are not there.
+            Failure: They are missing.
         """
         path = self._path(context)
         with dagster_failures():

@@ -296,4 +296,4 @@ def test_redirect_keeps_the_range_and_its_target_is_not_shown(
         source.fetch("yellow", MONTH, force=True)
     ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("taxi_assets"))
     assert "503" in ours
-    assert "signature" not in ours + str(caught.value) + raw.to_json()
+    assert "signature" not in ours + str(caught.value) + raw.model_dump_json()

@@ -28,11 +28,10 @@ def test_fetched_file_is_the_published_one(server: FaultyServer, source: TripSou
     assert (raw.layout, raw.bytes, raw.sha256) == ("csv", len(csv_body), hashlib.sha256(csv_body).hexdigest())
     assert (raw.etag, raw.last_modified) == ('"one"', "Mon, 04 Jan 2021 10:00:00 GMT")
     assert (raw.url, raw.synthetic, raw.attempts) == (server.url + CSV_PATH, False, 1)
-    assert json.loads(raw.to_json())["sample"] is False
-    assert RawFile.from_json(raw.to_json()) == raw
+    assert json.loads(raw.model_dump_json())["sample"] is False
     assert seen[-1] == (len(csv_body), len(csv_body))
     assert server.asked[0].headers["Accept-Encoding"] == "identity"
-    assert RawFile.from_json(raw.to_json()) == raw
+    assert RawFile.model_validate_json(raw.model_dump_json()) == raw
     assert sorted(path.name for path in raw.path.parent.glob("*.part*")) == []
 
 
@@ -155,7 +154,7 @@ def test_credentials_go_to_the_server_and_nowhere_else(
     server.fails(CSV_PATH, Fault(status=503))
     raw = secret.fetch("yellow", MONTH)
     assert server.asked[-1].headers["Authorization"].startswith("Basic ")
-    told = [repr(secret), repr(raw), raw.to_json(), sidecar(raw.path).read_text()]
+    told = [repr(secret), repr(raw), raw.model_dump_json(), sidecar(raw.path).read_text()]
     told += [record.getMessage() for record in caplog.records if record.name.startswith("taxi_assets")]
     assert any("503" in text for text in told)
     for fault in (Fault(status=403), Fault(status=500), Fault(status=404), Fault(body=b"", cut_after=0)):

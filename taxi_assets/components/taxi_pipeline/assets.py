@@ -1,6 +1,5 @@
 """The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.run_config import Clean, Fetch
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
+from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.lake.manifest import LakeLoad
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 
-_HERE_AND_NOW = ("path", "fetched_at", "attempts")
+_HERE_AND_NOW = {"path", "fetched_at", "attempts"}
 
 
 def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
@@ -72,7 +72,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
 
 def _described(file: RawFile) -> dict[str, Any]:
     """What is noted of the file with the rows; not where it stands here and when it was fetched: that says nothing."""
-    return {name: value for name, value in json.loads(file.to_json()).items() if name not in _HERE_AND_NOW}
+    return file.model_dump(mode="json", exclude=_HERE_AND_NOW)
 
 
 def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
@@ -103,11 +103,9 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         },
         partitions_def=pipeline.partitions,
     )
-    def clean(
-        context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile, trip_source: TripSourceResource
-    ) -> Iterator[dg.Output[TripTable]]:
+    def clean(context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile) -> Iterator[dg.Output[TripTable]]:
         name = f"{pipeline.service} {context.partition_key}"
-        with work_folder(trip_source.home_folder, f"clean-{name.replace(' ', '-')}") as folder:
+        with work_folder(settings().taxi_home, f"clean-{name.replace(' ', '-')}") as folder:
             with dagster_failures(), progress.task(f"clean {name}", "rows") as report:
                 cleaning = clean_file(
                     raw_taxi.path,
