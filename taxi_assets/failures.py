@@ -1,4 +1,4 @@
-"""The platform's clear errors, as Dagster's failures."""
+"""The platform's errors as Dagster's failures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import dagster as dg
 from taxi_assets.errors import TaxiError
 
 TRANSIENT = "transient"
-"""The metadata of a failure that says whether trying again is worth it."""
+"""Metadata of a failure: whether a retry may succeed."""
+ERROR = "error"
+"""Metadata of a failure: the error's summary, and its details by their labels."""
 
 
 @contextmanager
 def dagster_failures() -> Iterator[None]:
-    """Turns a `TaxiError` of the block into a `dagster.Failure` with its whole text; retries only where it may pass.
+    """Turns a `TaxiError` of the block into a `dagster.Failure` with its text and its parts; retries transient errors.
 
     Raises:
         dagster.Failure: The block raised a `TaxiError`.
@@ -23,5 +25,9 @@ def dagster_failures() -> Iterator[None]:
     try:
         yield
     except TaxiError as error:
-        metadata = {TRANSIENT: error.transient}
-        raise dg.Failure(description=str(error), metadata=metadata, allow_retries=error.transient) from error
+        parts = {"summary": error.summary, "details": error.details}
+        raise dg.Failure(
+            description=str(error),
+            metadata={TRANSIENT: error.transient, ERROR: dg.MetadataValue.json(parts)},
+            allow_retries=error.transient,
+        ) from error

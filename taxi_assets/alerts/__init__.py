@@ -1,1 +1,1 @@
-"""Alerts to the owners of assets: what happened, how it is known, to whom and how it goes."""
+"""Alerts to the owners of assets, made from Dagster's event log and sent by Slack, webhook and mail."""

@@ -1,4 +1,4 @@
-"""What an alert is."""
+"""The model of an alert."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 Kind = Literal["run_failed", "retry_needed", "check_failed", "month_late"]
 
 
 class Reason(BaseModel):
-    """The clear error behind an alert.
+    """The error or the check's result behind an alert.
 
     Attributes:
         summary: One sentence.
-        details: What it says besides, under the names of `TaxiError`: Expected, Found, Where, Intact, Next.
+        details: The details of a `TaxiError`, by its labels: Expected, Found, Where, Intact, Next.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,20 +29,20 @@ class Alert(BaseModel):
     """One message to the owners of the assets that are concerned.
 
     Attributes:
-        kind: What sort of thing happened.
-        severity: `error`, or `warning` where the rows are loaded all the same.
-        what: What happened, in a line.
+        kind: The kind of event.
+        severity: `error`, or `warning` if the rows are loaded all the same.
+        what: The event in a line.
         assets: The assets concerned, as `green/raw_taxi`.
         months: The partitions concerned.
-        job: The job that ran; None: no run stands behind it.
-        since: When it happened, or happened first, in seconds since 1970.
-        why: The reason.
-        intact: What is as it was.
+        job: The job of the run; None without a run.
+        since: The time of the event, or of the first of several, in seconds since 1970.
+        reason: The reason; `why` in JSON.
+        intact: What is unharmed.
         next_step: What a person can do.
-        owners: Who owns these assets: mail addresses, or `team:name`.
-        run_id: The run; None where there is none.
-        link: Where to look in the UI.
-        count: How often it happened since the last alert of the same cause.
+        owners: The owners of these assets: mail addresses, or `team:name`.
+        run_id: The run; None without one.
+        link: The page in the UI.
+        count: The number of events since the last alert of the same cause.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,7 +54,7 @@ class Alert(BaseModel):
     months: tuple[str, ...]
     job: str | None
     since: float
-    why: Reason
+    reason: Reason = Field(validation_alias=AliasChoices("why", "reason"), serialization_alias="why")
     intact: str
     next_step: str
     owners: tuple[str, ...]
@@ -64,11 +64,11 @@ class Alert(BaseModel):
 
     @property
     def cause(self) -> str:
-        """The same for alerts that one cause brings about: numbers and months do not tell them apart."""
-        reason = "" if self.kind == "month_late" else re.sub(r"\d+", "#", self.why.summary)
+        """Equal for alerts of one cause, whatever their numbers and months."""
+        reason = "" if self.kind == "month_late" else re.sub(r"\d+", "#", self.reason.summary)
         return " | ".join([self.kind, *self.assets, reason])
 
     @property
     def since_utc(self) -> str:
-        """`since`, as people read it."""
+        """`since` as text."""
         return f"{datetime.fromtimestamp(self.since, UTC):%Y-%m-%d %H:%M:%S} UTC"

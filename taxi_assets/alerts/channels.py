@@ -1,7 +1,7 @@
-"""How alerts go out: to Slack, as JSON to a webhook, by mail. What is unset is off.
+"""The channels of alerts: Slack, a webhook that takes JSON, mail. A channel without settings is off.
 
-An alert that cannot be delivered is tried a few times, then logged: it fails nothing. No address, password or text
-of an HTTP library's error is logged: a webhook's address is a secret.
+An alert that cannot be delivered is tried a few times, then logged; the tick goes on. No address, password or text of
+an HTTP library's error is logged: a webhook's address is a secret.
 """
 
 from __future__ import annotations
@@ -19,18 +19,17 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from taxi_assets.alerts.alert import Alert
 from taxi_assets.alerts.message import as_json, as_mail, as_slack
-from taxi_assets.alerts.owners import addresses
 from taxi_assets.settings import Settings
 
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 5
 LONGEST_SECONDS = 20.0
-"""What the delivery of one alert may take, over all channels."""
+"""The limit for the delivery of one alert by all channels."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One way out: its name, and what sends."""
+    """A channel: its name and the function that sends."""
 
     name: str
     send: Callable[[Alert], None]
@@ -38,22 +37,22 @@ class Channel:
 
 def channels(settings: Settings) -> list[Channel]:
     """The channels that the settings turn on."""
-    found = []
+    enabled = []
     if slack := settings.taxi_alert_slack_url:
-        found.append(Channel("Slack", lambda alert: _post(slack.get_secret_value(), as_slack(alert))))
+        enabled.append(Channel("Slack", lambda alert: _post(slack.get_secret_value(), as_slack(alert))))
     if webhook := settings.taxi_alert_webhook_url:
-        found.append(Channel("webhook", lambda alert: _post(webhook.get_secret_value(), as_json(alert))))
+        enabled.append(Channel("webhook", lambda alert: _post(webhook.get_secret_value(), as_json(alert))))
     if settings.taxi_smtp_host:
-        found.append(Channel("mail", lambda alert: _mail(settings, alert)))
-    return found
+        enabled.append(Channel("mail", lambda alert: _mail(settings, alert)))
+    return enabled
 
 
-def deliver(alert: Alert, ways: Sequence[Channel], log: logging.Logger) -> None:
-    """Sends the alert by every channel at the same time; what cannot be delivered is logged."""
-    if not ways:
+def deliver(alert: Alert, channels: Sequence[Channel], log: logging.Logger) -> None:
+    """Sends the alert by every channel concurrently; logs what cannot be delivered."""
+    if not channels:
         return
-    pool = ThreadPoolExecutor(len(ways))
-    sendings = {pool.submit(_patiently, way, alert): way.name for way in ways}
+    pool = ThreadPoolExecutor(len(channels))
+    sendings = {pool.submit(_send, channel, alert): channel.name for channel in channels}
     done, late = wait(sendings, timeout=LONGEST_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
     reasons = {sendings[sending]: _reason(error) for sending in done if (error := sending.exception())}
@@ -62,14 +61,14 @@ def deliver(alert: Alert, ways: Sequence[Channel], log: logging.Logger) -> None:
         log.warning("The alert %r could not be delivered by %s: %s.", alert.what, name, reason)
 
 
-def _patiently(way: Channel, alert: Alert) -> None:
+def _send(channel: Channel, alert: Alert) -> None:
     retrying = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential_jitter(initial=0.5, max=2, jitter=0.5),
-        retry=retry_if_exception(_passing),
+        retry=retry_if_exception(_is_transient),
         reraise=True,
     )
-    retrying(way.send, alert)
+    retrying(channel.send, alert)
 
 
 def _post(url: str, body: dict[str, Any]) -> None:
@@ -98,7 +97,24 @@ def _mail(settings: Settings, alert: Alert) -> None:
         server.send_message(as_mail(alert, settings.taxi_smtp_from, recipients))
 
 
-def _passing(error: BaseException) -> bool:
+def addresses(owners: Sequence[str], teams: str) -> tuple[str, ...]:
+    """The mail addresses of owners.
+
+    Args:
+        owners: Mail addresses, or `team:name`.
+        teams: The setting TAXI_ALERT_TEAMS.
+    """
+    members: dict[str, list[str]] = {}
+    for entry in filter(None, (part.strip() for part in teams.split(","))):
+        team, _, address = entry.partition("=")
+        members.setdefault(team.strip(), []).append(address.strip())
+    mails: list[str] = []
+    for owner in owners:
+        mails += members.get(owner.removeprefix("team:"), []) if owner.startswith("team:") else [owner]
+    return tuple(dict.fromkeys(mails))
+
+
+def _is_transient(error: BaseException) -> bool:
     if isinstance(error, requests.HTTPError):
         return error.response.status_code in (408, 429) or error.response.status_code >= 500
     if isinstance(error, smtplib.SMTPResponseException):

@@ -1,4 +1,4 @@
-"""From Dagster's events to alerts: a failed run, a needed retry, a failed check, a late month."""
+"""Alerts from Dagster's events: a failed run, a needed retry, a failed check, a late month."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster import AssetCheckEvaluation
 
 from taxi_assets.alerts.alert import Alert, Reason
-from taxi_assets.alerts.reason import parse_reason
+from taxi_assets.alerts.reason import text_reason
 from taxi_assets.alerts.runs import EndedRun
+from taxi_assets.automation.freshness import LATENESS_CHECK
 
-LATENESS_CHECK = "newest_month_not_late"
-"""The check that says whether a pipeline's newest month is there in time."""
-
-_UNTOUCHED = "every month in every store is as it was, or as the steps before left it whole"
+_INTACT = "every month in every store is as it was, or as the steps before left it whole"
 
 
 @dataclass(frozen=True)
-class AlertMaker:
-    """Makes alerts of events.
+class AlertFactory:
+    """Makes alerts from events.
 
     Attributes:
-        instance: Where the events stand.
-        owners: The owners of assets.
+        instance: Dagster's records.
+        owners: Returns the owners of assets.
         ui: The address of the UI.
     """
 
@@ -33,34 +30,33 @@ class AlertMaker:
     ui: str
 
     def run_failed(self, run: dg.DagsterRun, at: float) -> Alert | None:
-        """The alert of a failed run; None where blocking checks stopped it, which are told of by themselves."""
+        """The alert of a failed run; None if blocking checks stopped it: each of them has an alert of its own."""
         ended = EndedRun.read(self.instance, run)
         if ended.stopped_by_checks:
             return None
         reason, assets = ended.failure, ended.assets(ended.failed_steps)
         attempts = f" in {ended.retries + 1} attempts" if ended.retries else ""
-        made = ", ".join(key.to_user_string() for key in ended.made)
-        done = f"; this run had made: {made}" if made else ""
+        done = f"; this run had made: {_names(ended.made)}" if ended.made else ""
         return Alert(
             kind="run_failed",
             severity="error",
             what=f"{(ended.failed_steps and _names(assets)) or _job(run, assets)} failed{_for(ended.months)}{attempts}",
-            why=reason,
-            intact=reason.details.get("Intact", _UNTOUCHED) + done,
+            reason=reason,
+            intact=reason.details.get("Intact", _INTACT) + done,
             next_step=reason.details.get(
-                "Next", "open the run, mend the cause, and re-execute it from the failed step"
+                "Next", "open the run, correct the cause, and re-execute it from the failed step"
             ),
             since=at,
             **self._of_run(ended, assets),
         )
 
     def retry_needed(self, run: dg.DagsterRun, at: float) -> Alert | None:
-        """The alert of a run that went well, but not at the first attempt; None where nothing was tried again."""
+        """The alert of a run that succeeded after a retry; None if nothing was retried."""
         ended = EndedRun.read(self.instance, run)
-        steps = ended.tried_again
+        steps = ended.retried_steps
         reasons = [
-            f"{_names(ended.assets_of_step.get(step, [])) or step} was tried {len(whys) + 1} times: {whys[-1].summary}"
-            for step, whys in steps.items()
+            f"{_names(ended.assets_of_step.get(step, [])) or step} was tried {len(errors) + 1} times: {errors[-1]}"
+            for step, errors in steps.items()
         ]
         reasons += [
             f"the download of {key.to_user_string()} took {attempts} attempts"
@@ -77,15 +73,15 @@ class AlertMaker:
             kind="retry_needed",
             severity="warning",
             what=f"{_job(run, assets)} went well{_for(ended.months)}, but a retry was needed",
-            why=Reason(summary="; ".join(reasons)),
+            reason=Reason(summary="; ".join(reasons)),
             intact="everything: the run went well in the end",
-            next_step="nothing now; where it comes again, look for what fails",
+            next_step="nothing now; if it happens again, look for the cause",
             since=at,
             **self._of_run(ended, assets),
         )
 
-    def check_failed(self, check: AssetCheckEvaluation, run: dg.DagsterRun | None, at: float) -> Alert | None:
-        """The alert of a check's result; None where it passed."""
+    def check_failed(self, check: dg.AssetCheckEvaluation, run: dg.DagsterRun | None, at: float) -> Alert | None:
+        """The alert of a check's result; None if it passed."""
         if check.passed:
             return None
         late = check.check_name == LATENESS_CHECK
@@ -93,7 +89,6 @@ class AlertMaker:
         error = check.severity == dg.AssetCheckSeverity.ERROR
         blocks = bool(check.blocking) and error
         months = (check.partition,) if check.partition else ()
-        said = parse_reason(check.description or f"the check {check.check_name} did not pass")
         stopped = ", and stopped the run" if blocks else ""
         return Alert(
             kind="month_late" if late else "check_failed",
@@ -105,9 +100,9 @@ class AlertMaker:
             months=months,
             job=run.job_name if run else None,
             since=at,
-            why=said,
+            reason=text_reason(check.description or f"the check {check.check_name} did not pass"),
             intact=_intact_of_check(asset, blocks, late),
-            next_step=said.details.get("Next", _next_of_check(service, late)),
+            next_step=_next_of_check(service, late),
             owners=self.owners([check.asset_key]),
             run_id=run.run_id if run else None,
             link=self._link(run) if run else f"{self.ui}/assets/{asset}?view=checks",
@@ -132,7 +127,7 @@ def _names(assets: Iterable[dg.AssetKey]) -> str:
 
 
 def _job(run: dg.DagsterRun, assets: Iterable[dg.AssetKey]) -> str:
-    """The job's name; what the UI materializes without a job of the project goes by the assets."""
+    """The name of the job; of the assets if the UI materialized them without a job of the project."""
     return _names(assets) or run.job_name if run.job_name.startswith("__") else run.job_name
 
 
@@ -151,4 +146,4 @@ def _intact_of_check(asset: str, blocks: bool, late: bool) -> str:
 def _next_of_check(service: str, late: bool) -> str:
     if late:
         return f"see whether the source has published it; then: taxi run {service} --months YYYY-MM"
-    return "read in the UI what the check found, and mend the rows or the rule"
+    return "read in the UI what the check found, and correct the rows or the rule"

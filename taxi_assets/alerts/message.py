@@ -1,4 +1,4 @@
-"""An alert as it is sent: as text, in Slack's format, as plain JSON."""
+"""The formats of an alert: text, Slack's blocks, JSON, mail."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ _SLACK_SECTION = 3000
 
 
 def lines(alert: Alert) -> dict[str, str]:
-    """What the alert says below its headline, each under a name."""
+    """The lines below the headline: label → text."""
+    details = alert.reason.details
     place = ", ".join([*alert.assets, *alert.months, *([f"job {alert.job}"] if alert.job else [])])
     return {
         "Where": place,
         "Since": alert.since_utc,
-        "Why": alert.why.summary,
-        **{name: text for name, text in alert.why.details.items() if name in ("Expected", "Found")},
-        **({"At": alert.why.details["Where"]} if "Where" in alert.why.details else {}),
+        "Why": alert.reason.summary,
+        **{label: text for label, text in details.items() if label in ("Expected", "Found")},
+        **({"At": details["Where"]} if "Where" in details else {}),
         "Intact": alert.intact,
         "Next": alert.next_step,
         "Severity": alert.severity,
@@ -36,19 +37,19 @@ def as_text(alert: Alert) -> str:
 
 def as_slack(alert: Alert) -> dict[str, Any]:
     """The body of a request to Slack's incoming webhook."""
-    said = "\n".join(f"*{name}:* {_escaped(text)}" for name, text in lines(alert).items())
+    text = "\n".join(f"*{name}:* {_escaped(text)}" for name, text in lines(alert).items())
     return {
         "text": _escaped(alert.what),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": alert.what[:_SLACK_HEADER], "emoji": False}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": said[:_SLACK_SECTION]}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": text[:_SLACK_SECTION]}},
         ],
     }
 
 
 def as_json(alert: Alert) -> dict[str, Any]:
-    """Plain JSON: the alert's own fields, with the time as people read it."""
-    return {**alert.model_dump(mode="json"), "since": alert.since_utc, "cause": alert.cause}
+    """JSON: the alert's fields, with the time as text."""
+    return {**alert.model_dump(mode="json", by_alias=True), "since": alert.since_utc, "cause": alert.cause}
 
 
 def as_mail(alert: Alert, sender: str, recipients: tuple[str, ...]) -> EmailMessage:

@@ -1,64 +1,60 @@
-"""The clear error in what Dagster keeps of a failure: the text of a `TaxiError`, never a stack."""
+"""Reasons of failures, read from Dagster's events: the parts of a `TaxiError`, or the text of another error."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import SecretStr
 
 from taxi_assets.alerts.alert import Reason
+from taxi_assets.failures import ERROR
 from taxi_assets.settings import settings
 
 if TYPE_CHECKING:
-    from taxi_assets.instance.dagster_private import SerializableErrorInfo, StepFailureData
+    from taxi_assets.instance.dagster_private import SerializableErrorInfo
 
 MOST_CHARACTERS = 1000
-_DETAIL = re.compile(r"  (Expected|Found|Where|Intact|Next): +(.*)")
 
 
-def step_failure_reason(data: StepFailureData) -> Reason:
+def step_failure_reason(event: dg.DagsterEvent) -> Reason:
     """The reason of a failed step."""
-    if data.user_failure_data and data.user_failure_data.description:
-        return parse_reason(data.user_failure_data.description)
-    return why(data.error)
+    failure = event.step_failure_data.user_failure_data
+    return failure_reason(failure) if failure else text_reason(error_text(event.step_failure_data.error))
 
 
-def why(error: SerializableErrorInfo | None) -> Reason:
-    """The reason in a chain of errors: what the innermost one says."""
+def failure_reason(failure: dg.Failure | Any) -> Reason:
+    """The parts of the error where a failure, raised or recorded, carries them; else its text."""
+    if ERROR not in failure.metadata:
+        return text_reason(failure.description or "")
+    parts = Reason.model_validate(failure.metadata[ERROR].value)
+    details = {label: _printable(text) for label, text in parts.details.items()}
+    return Reason(summary=_printable(parts.summary), details=details)
+
+
+def text_reason(text: str) -> Reason:
+    """The text of an error or a check as a summary in one line."""
+    return Reason(summary=_printable(text) or "No reason was given.")
+
+
+def error_text(error: SerializableErrorInfo | None) -> str:
+    """The text of the project's own error in a chain that Dagster serialized, else of the innermost error."""
     if error is None:
-        return Reason(summary="Dagster kept no error.")
-    while error.cause:
+        return "Dagster kept no error."
+    while True:
+        name, _, text = error.message.partition(": ")
+        if text and (name.startswith("taxi_assets.") or error.cls_name == "Failure"):
+            return text
+        if error.cause is None:
+            return error.message
         error = error.cause
-    name, _, said = error.message.partition(": ")
-    clear = name.startswith(("taxi_assets.", f"{dg.Failure.__module__}.{dg.Failure.__qualname__}"))
-    return parse_reason(said if clear and said else error.message)
 
 
-def parse_reason(text: str) -> Reason:
-    """Reads what a `TaxiError` prints; other text is a summary alone. Without the settings' secrets."""
-    lines = _without_secrets(text.strip()).splitlines() or ["No reason was given."]
-    summary, details, last = [lines[0]], dict[str, str](), ""
-    for line in lines[1:]:
-        if found := _DETAIL.fullmatch(line):
-            last = found[1]
-            details[last] = found[2]
-        elif last:
-            details[last] += f" {line.strip()}"
-        else:
-            summary.append(line.strip())
-    short = {name: _shortened(detail) for name, detail in details.items()}
-    return Reason(summary=_shortened(" ".join(filter(None, summary))), details=short)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} …"
-
-
-def _without_secrets(text: str) -> str:
+def _printable(text: str) -> str:
+    """The text in one line of at most 1000 characters, without the secrets of the settings."""
     for name in type(settings()).model_fields:
         value = getattr(settings(), name)
         if isinstance(value, SecretStr) and value.get_secret_value():
             text = text.replace(value.get_secret_value(), "***")
-    return text
+    text = " ".join(text.split())
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} …"

@@ -1,4 +1,4 @@
-"""What Dagster's event log says of a run that ended: which steps failed or were tried again, and why."""
+"""An ended run in Dagster's event log: the steps that failed or were retried, with their reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 import dagster as dg
 
 from taxi_assets.alerts.alert import Reason
-from taxi_assets.alerts.reason import parse_reason, step_failure_reason, why
+from taxi_assets.alerts.reason import error_text, step_failure_reason, text_reason
 
 _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
@@ -24,7 +24,7 @@ _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run with those of its events that alerts need."""
+    """A run with the events that alerts need."""
 
     run: dg.DagsterRun
     events: tuple[dg.DagsterEvent, ...]
@@ -45,19 +45,19 @@ class EndedRun:
 
     @property
     def retries(self) -> int:
-        """How often Dagster started the run again."""
+        """The number of runs that Dagster started before this one, for the same work."""
         return int(self.run.tags.get("dagster/retry_number", "0"))
 
     @cached_property
     def assets_of_step(self) -> dict[str, list[dg.AssetKey]]:
-        """Step → the assets that it makes or checks, as the run planned it."""
-        found: dict[str, list[dg.AssetKey]] = {}
+        """Step → the assets that it makes or checks, by the run's plan."""
+        assets: dict[str, list[dg.AssetKey]] = {}
         for event in self._of(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED):
             if event.asset_key:
-                found.setdefault(str(event.step_key), []).append(event.asset_key)
+                assets.setdefault(str(event.step_key), []).append(event.asset_key)
         for event in self._of(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED):
-            found.setdefault(str(event.step_key), []).append(event.asset_check_planned_data.asset_key)
-        return {step: list(dict.fromkeys(keys)) for step, keys in found.items()}
+            assets.setdefault(str(event.step_key), []).append(event.asset_check_planned_data.asset_key)
+        return {step: list(dict.fromkeys(keys)) for step, keys in assets.items()}
 
     @property
     def made(self) -> list[dg.AssetKey]:
@@ -67,48 +67,48 @@ class EndedRun:
 
     @property
     def failed_steps(self) -> dict[str, Reason]:
-        """Step → why it failed."""
+        """Step → the reason of its failure."""
         failures = self._of(dg.DagsterEventType.STEP_FAILURE)
-        return {str(event.step_key): step_failure_reason(event.step_failure_data) for event in failures}
+        return {str(event.step_key): step_failure_reason(event) for event in failures}
 
     @property
     def stopped_by_checks(self) -> bool:
-        """Whether nothing but blocking checks failed: each of them is told of by itself."""
+        """Whether nothing but blocking checks failed; each of them has an alert of its own."""
         errors = [event.step_failure_data.error for event in self._of(dg.DagsterEventType.STEP_FAILURE)]
         return bool(errors) and all(error and error.cls_name == "DagsterAssetCheckFailedError" for error in errors)
 
     @property
     def failure(self) -> Reason:
-        """Why the run failed: the first failed step's reason, else the run's own."""
+        """The reason of the run's failure: that of the first failed step, else the run's own."""
         for reason in self.failed_steps.values():
             return reason
         for event in self._of(dg.DagsterEventType.RUN_FAILURE):
-            # Whoever marks a run failed from outside says why in the message alone.
-            if event.event_specific_data and (error := event.job_failure_data.error):
-                return why(error)
-            return parse_reason(event.message or "")
-        return parse_reason("")
+            # A run that is marked as failed from outside has the reason in the message alone.
+            error = event.job_failure_data.error if event.event_specific_data else None
+            return text_reason(error_text(error) if error else event.message or "")
+        return text_reason("")
 
     @property
-    def tried_again(self) -> dict[str, list[Reason]]:
-        """Step → why it was tried again, each time."""
-        found: dict[str, list[Reason]] = {}
+    def retried_steps(self) -> dict[str, list[str]]:
+        """Step → the first line of the error of each failed attempt, which is all that Dagster records of it."""
+        errors: dict[str, list[str]] = {}
         for event in self._of(dg.DagsterEventType.STEP_UP_FOR_RETRY):
-            found.setdefault(str(event.step_key), []).append(why(event.step_retry_data.error))
-        return found
+            line, *_ = error_text(event.step_retry_data.error).strip().splitlines() or [""]
+            errors.setdefault(str(event.step_key), []).append(text_reason(line).summary)
+        return errors
 
     @property
     def downloads(self) -> dict[dg.AssetKey, int]:
-        """Asset → how many attempts its download took, where it took more than one."""
-        found = {}
+        """Asset → the attempts of its download, where it took more than one."""
+        downloads = {}
         for event in self._of(dg.DagsterEventType.ASSET_MATERIALIZATION):
             attempts = event.materialization.metadata.get("attempts")
             if event.asset_key and attempts and isinstance(attempts.value, int) and attempts.value > 1:
-                found[event.asset_key] = attempts.value
-        return found
+                downloads[event.asset_key] = attempts.value
+        return downloads
 
     def assets(self, steps: Iterable[str]) -> tuple[dg.AssetKey, ...]:
-        """The assets of these steps; where they have none, all that the run planned and did not make."""
-        found = [key for step in steps for key in self.assets_of_step.get(step, [])]
+        """The assets of these steps; if they have none, all that the run planned and did not make."""
+        named = [key for step in steps for key in self.assets_of_step.get(step, [])]
         planned = [key for keys in self.assets_of_step.values() for key in keys if key not in self.made]
-        return tuple(dict.fromkeys(found or planned))
+        return tuple(dict.fromkeys(named or planned))

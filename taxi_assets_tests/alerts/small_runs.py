@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from taxi_assets.alerts.events import LATENESS_CHECK
+from taxi_assets.automation.freshness import LATENESS_CHECK
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.failures import dagster_failures
 

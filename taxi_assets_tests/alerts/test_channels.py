@@ -9,17 +9,19 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from taxi_assets.alerts import reason as why
+from taxi_assets.alerts import reason
 from taxi_assets.alerts.alert import Alert, Reason
 from taxi_assets.alerts.channels import channels, deliver
 from taxi_assets.alerts.message import as_text
 from taxi_assets.errors import TaxiError
+from taxi_assets.failures import dagster_failures
 from taxi_assets.local.service import free_port
 from taxi_assets.settings import Settings, read_settings
 from taxi_assets_tests.receivers import http_receiver, mail_receiver
@@ -34,7 +36,7 @@ ALERT = Alert(
     months=("2020-04",),
     job="green_taxi_etl",
     since=1_600_000_000,
-    why=Reason(
+    reason=Reason(
         summary="The file of 2020-04 is no gzip file.",
         details={"Expected": "a gzip file", "Found": "<html> & more", "Where": "http://source/green.csv.gz"},
     ),
@@ -214,11 +216,14 @@ def test_a_wrong_password_and_a_team_without_an_address_are_logged(caplog: pytes
 
 def test_a_secret_in_an_error_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(postgres_password="p4ss-word")  # type: ignore[arg-type]
-    monkeypatch.setattr(why, "settings", lambda: settings)
-    read = why.parse_reason(str(TaxiError("No connection with p4ss-word.", found="user taxi, password p4ss-word")))
-    said = as_text(ALERT.model_copy(update={"why": read}))
-    assert "p4ss-word" not in said
-    assert "No connection with ***." in said
+    monkeypatch.setattr(reason, "settings", lambda: settings)
+    with pytest.raises(dg.Failure) as failure, dagster_failures():
+        raise TaxiError("No connection with p4ss-word.", found="user taxi, password p4ss-word")
+    for found in (reason.failure_reason(failure.value), reason.text_reason("No connection with p4ss-word. user taxi")):
+        text = as_text(ALERT.model_copy(update={"reason": found}))
+        assert "p4ss-word" not in text
+        assert "No connection with ***." in text
+        assert "user taxi" in text
 
 
 def test_settings_that_are_secret_are_not_shown() -> None:

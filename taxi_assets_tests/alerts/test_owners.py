@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from taxi_assets.alerts.events import LATENESS_CHECK
-from taxi_assets.alerts.owners import owners_of
+from taxi_assets.alerts.sensor import owners_of
+from taxi_assets.automation.freshness import LATENESS_CHECK
 
 
 @pytest.fixture(scope="module")

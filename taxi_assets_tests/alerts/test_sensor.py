@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from taxi_assets.alerts import sensor
-from taxi_assets.alerts.events import AlertMaker
+from taxi_assets.alerts.events import AlertFactory
 from taxi_assets.instance.dagster_private import ReconstructableRepository, execute_run
 from taxi_assets.settings import Settings
 from taxi_assets_tests.alerts import small_runs
@@ -280,16 +280,16 @@ def test_a_tick_that_is_cut_off_sends_nothing_twice(
     small_runs.broken_months.add("2020-04")
     small_runs.run(instance, "2020-04")
     small_runs.run(instance, "2020-09")
-    failing = AlertMaker.retry_needed
+    failing = AlertFactory.retry_needed
 
     def lost(*args: Any) -> Any:
         raise OperationalError("SELECT", {}, ConnectionError("the database went away"))
 
-    monkeypatch.setattr(AlertMaker, "retry_needed", lost)
+    monkeypatch.setattr(AlertFactory, "retry_needed", lost)
     with pytest.raises(OperationalError):
         tick(instance)
     assert [alert["kind"] for alert in alerts(receiver)] == ["run_failed"]
-    monkeypatch.setattr(AlertMaker, "retry_needed", failing)
+    monkeypatch.setattr(AlertFactory, "retry_needed", failing)
     tick(instance)
     assert [alert["kind"] for alert in alerts(receiver)] == ["run_failed", "retry_needed"]
 
@@ -317,7 +317,7 @@ def test_an_event_that_cannot_be_understood_does_not_silence_the_others(
     def confused(*args: Any) -> Any:
         raise AttributeError("an event of another version of Dagster")
 
-    monkeypatch.setattr(AlertMaker, "run_failed", confused)
+    monkeypatch.setattr(AlertFactory, "run_failed", confused)
     tick(instance)
     assert [alert["kind"] for alert in alerts(receiver)] == ["retry_needed"]
 

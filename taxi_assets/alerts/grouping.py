@@ -1,4 +1,4 @@
-"""Alerts of the same cause are gathered: the first goes out at once, the others as one when the window is over."""
+"""Groups of alerts of one cause: the first goes out at once, the others as one when its window is over."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from taxi_assets.alerts.alert import Alert
 
 MOST_MONTHS = 24
 LATE_SECONDS = 24 * 3600.0
-"""A month that stays late is told of once a day, however often the check looks."""
+"""The window of late months: at most one alert a day, however often the check runs."""
 
 
 class Window(BaseModel):
-    """What came of one cause since its last alert.
+    """The alerts of one cause since the last that went out.
 
     Attributes:
-        until: When the window is over, in seconds since 1970.
-        since: When the first of the gathered ones happened.
-        count: How many were gathered.
-        months: The partitions that they concern.
-        latest: The newest of them; where there is none, the alert that went out.
+        until: The end of the window, in seconds since 1970.
+        since: The time of the first of them.
+        count: Their number.
+        months: Their partitions.
+        latest: The newest of them; without any, the alert that went out.
     """
 
     until: float
@@ -32,13 +32,13 @@ class Window(BaseModel):
 
 
 class State(BaseModel):
-    """What the alerts remember from one look at the event log to the next.
+    """The state of the alerts between two ticks.
 
     Attributes:
-        began: From when on events are told of, in seconds since 1970.
-        cursors: Type of event → the number of the last one that was looked at.
-        waiting: Failed runs that Dagster is to retry → when they failed.
-        windows: Cause → what was gathered of it.
+        began: The time of the first events that matter, in seconds since 1970.
+        cursors: Type of event → the number of the last one read.
+        waiting: Failed run that Dagster will retry → the time of its failure.
+        windows: Cause → its window.
     """
 
     began: float
@@ -48,7 +48,7 @@ class State(BaseModel):
 
 
 def admit(state: State, alert: Alert, now: float, seconds: float) -> Alert | None:
-    """The alert, where it is to go out at once; None where it was gathered."""
+    """The alert if it goes out at once; None if its window keeps it."""
     window = state.windows.get(alert.cause)
     if window is None:
         if seconds:
@@ -63,7 +63,7 @@ def admit(state: State, alert: Alert, now: float, seconds: float) -> Alert | Non
 
 
 def summaries(state: State, now: float, seconds: float) -> Iterator[Alert]:
-    """One alert for each window that is over and gathered something; it opens the next one."""
+    """One alert for each window that is over and kept alerts; opens the next window."""
     for cause, window in list(state.windows.items()):
         if now < window.until:
             continue
@@ -81,8 +81,8 @@ def _opened(alert: Alert, now: float, seconds: float) -> Window:
 def _summary(window: Window) -> Alert:
     times = "once more" if window.count == 1 else f"{window.count} times more"
     months = sorted(window.months)
-    shown = ", ".join(months[:MOST_MONTHS]) + (f" and {len(months) - MOST_MONTHS} more" * (len(months) > MOST_MONTHS))
-    what = f"{window.latest.what} ({times}{', in all for ' + shown if len(months) > 1 else ''})"
+    names = ", ".join(months[:MOST_MONTHS]) + (f" and {len(months) - MOST_MONTHS} more" * (len(months) > MOST_MONTHS))
+    what = f"{window.latest.what} ({times}{', in all for ' + names if len(months) > 1 else ''})"
     return window.latest.model_copy(
         update={"what": what, "since": window.since, "count": window.count, "months": tuple(months)}
     )
