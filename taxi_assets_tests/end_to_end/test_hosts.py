@@ -1,0 +1,151 @@
+"""`dagster dev`, `dg dev` and `taxi dev`, each alone in the project's root, without anything set but a source.
+
+The image's command is the fourth host: `taxi_assets_tests/deploy/test_compose.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from taxi_assets.local.service import free_port
+from taxi_assets.settings import PROJECT_ROOT
+from taxi_assets.sources.layouts import CSV
+from taxi_assets.sources.sample.files import make_month
+from taxi_assets.stores.postgres.connection import connect
+from taxi_assets.trips.columns import GREEN
+from taxi_assets.trips.months import month_name
+from taxi_assets_tests.taxi_command import SCRIPT, Taxi
+from taxi_assets_tests.webhook.webhook_process import Webhook, webhook
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+HOSTS = {
+    "dagster": (["dagster", "dev", "--host", "127.0.0.1", "--port"], date(2021, 1, 1)),
+    "dg": (["dg", "dev", "--host", "127.0.0.1", "--port"], date(2021, 2, 1)),
+    "taxi": (["taxi", "dev", "--port"], date(2021, 3, 1)),
+}
+"""Host → its command up to the port, and the month that it loads."""
+
+WORRYING = re.compile(r"warn|error|critical|traceback", re.IGNORECASE)
+KNOWN = (
+    # `dagster dev` says that its authors prefer `dg dev`.
+    "SupersessionWarning: Function `dev_command` is superseded",
+    # The first start in a new home.
+    "No cursor for event type DagsterEventType.RUN_",
+)
+
+DECLARED = {
+    "green_taxi_etl_schedule": "RUNNING",
+    "yellow_taxi_etl_schedule": "RUNNING",
+    "green_publication": "RUNNING",
+    "yellow_publication": "RUNNING",
+    "alerts": "RUNNING",
+    "summaries": "RUNNING",
+}
+STATES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name }
+    schedules { name scheduleState { status } } sensors { name sensorState { status } } } } } }"""
+RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+    status repositoryOrigin { repositoryName repositoryLocationName } } } }"""
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
+    """`taxi webhook`, which runs before, beside and after each host."""
+    folder = tmp_path_factory.mktemp("hosts")
+    for _, month in HOSTS.values():
+        make_month(folder / "published" / CSV.path("green", month), GREEN, month, 300, CSV.name)
+    (folder / "dg.toml").write_text("[cli.telemetry]\nenabled = false\n")
+    taxi = Taxi(folder / "home", folder).having(TAXI_SOURCE_URL=(folder / "published").as_uri())
+    with webhook(taxi) as found:
+        yield found
+    taxi.well("down")
+
+
+@contextmanager
+def serving(taxi: Taxi, command: list[str]) -> Iterator[tuple[str, Path]]:
+    """Runs the host as long as the block: the address of its UI, and its output."""
+    port = free_port()
+    log = taxi.cwd / f"{command[0]}.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [str(SCRIPT.with_name(command[0])), *command[1:], str(port)],
+            cwd=PROJECT_ROOT,
+            env={**taxi.environment(), "TAXI_WEBHOOK_TOKEN": "", "DG_CLI_CONFIG": str(taxi.cwd / "dg.toml")},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
+        try:
+            yield f"http://127.0.0.1:{port}", log
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+
+
+@retry(
+    retry=retry_if_exception_type((requests.RequestException, LookupError)),
+    stop=stop_after_delay(120),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
+def _loaded(url: str) -> dict[str, Any]:
+    repository: dict[str, Any] = _ask(url, STATES)["repositoriesOrError"]["nodes"][0]
+    return repository
+
+
+@retry(retry=retry_if_exception_type(LookupError), stop=stop_after_delay(120), wait=wait_fixed(0.5), reraise=True)
+def _ended(url: str, run_id: str) -> dict[str, Any]:
+    run: dict[str, Any] = _ask(url, RUN, id=run_id)["runOrError"]
+    if run["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
+        raise LookupError(run["status"])
+    return run
+
+
+def _ask(url: str, query: str, **variables: Any) -> Any:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.post(f"{url}/graphql", json={"query": query, "variables": variables}, timeout=20)
+    answer.raise_for_status()
+    return answer.json()["data"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queues(outside: Webhook, host: str) -> None:
+    command, month = HOSTS[host]
+    _forget_all_runs(outside.taxi)
+    with serving(outside.taxi, command) as (url, log):
+        repository = _loaded(url)
+        answer = outside.post("/runs", {"service": "green", "month": month_name(month)})
+        assert answer.status_code == 202, answer.text
+        run = _ended(url, answer.json()["run_id"])
+        output = log.read_text()
+    assert repository["location"] == {"name": "taxi_assets"}
+    found = {item["name"]: item["scheduleState"]["status"] for item in repository["schedules"]}
+    found |= {item["name"]: item["sensorState"]["status"] for item in repository["sensors"]}
+    assert {name: found.get(name) for name in DECLARED} == DECLARED
+    assert set(found.values()) == {"RUNNING"}
+    origin = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets"}
+    assert run == {"status": "SUCCESS", "repositoryOrigin": origin}, output[-3000:]
+    worrying = [line for line in output.splitlines() if WORRYING.search(line)]
+    assert [line for line in worrying if not any(known in line for known in KNOWN)] == []
+
+
+def _forget_all_runs(taxi: Taxi) -> None:
+    """Whatever the host before left half done: this is the first start in a new home."""
+    with connect(taxi.database()) as connection:
+        connection.execute("DROP SCHEMA dagster CASCADE")
