@@ -28,6 +28,9 @@ from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import make_month
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.deploy.compose import FILE, Processes, interpolated, services
+from taxi_assets_tests.host_output import worrying_lines
+from taxi_assets_tests.taxi_command import Taxi
+from taxi_assets_tests.webhook.webhook_process import webhook
 
 MONTH = date(2021, 1, 1)
 ROWS = 2_000
@@ -35,6 +38,7 @@ RUN_SECONDS = 120
 POSTGRES_CHAIN = ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")
 OURS = ("code-server", "webserver", "daemon")
 
+LOCATION = {"repositoryLocationName": "taxi_assets"}
 LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
 LAUNCH = """mutation ($run: ExecutionParams!) {
   launchRun(executionParams: $run) {
@@ -42,7 +46,8 @@ LAUNCH = """mutation ($run: ExecutionParams!) {
     ... on RunConfigValidationInvalid { errors { message } } ... on InvalidSubsetError { message }
   }
 }"""
-STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+STATUS = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+    status repositoryOrigin { repositoryLocationName } } } }"""
 
 
 def test_it_fits_the_schema_of_compose() -> None:
@@ -112,6 +117,19 @@ class Platform:
         answer = requests.post(f"{self.web}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
         assert "errors" not in answer, answer
         return answer["data"]
+
+    def ended(self, run_id: str) -> Any:
+        """The run at its end; until then, no command line holds the password."""
+        until = time.monotonic() + RUN_SECONDS
+        while (run := self.ask(STATUS, id=run_id)["runOrError"])["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
+            assert time.monotonic() < until, run
+            assert not any(self.password in word for line in self.processes.command_lines() for word in line)
+            time.sleep(0.2)
+        return run
+
+    def output(self) -> str:
+        """What the services printed."""
+        return "\n".join(self.processes.log(name).read_text() for name in OURS)
 
     def connect(self, user: str = "taxi") -> psycopg.Connection[tuple[Any, ...]]:
         database = {"host": "127.0.0.1", "port": self.postgres_port, "dbname": "taxi"}
@@ -217,13 +235,7 @@ def test_a_month_that_is_launched_in_the_web_goes_through_the_queue_into_postgre
     launched = platform.ask(LAUNCH, run=run)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run_id = launched["run"]["runId"]
-    status, until = "", time.monotonic() + RUN_SECONDS
-    while status not in ("SUCCESS", "FAILURE", "CANCELED"):
-        assert time.monotonic() < until, status
-        assert not any(platform.password in word for line in platform.processes.command_lines() for word in line)
-        time.sleep(0.2)
-        status = platform.ask(STATUS, id=run_id)["runOrError"]["status"]
-    assert status == "SUCCESS", platform.processes.log("code-server").read_text()
+    assert platform.ended(run_id) == {"status": "SUCCESS", "repositoryOrigin": LOCATION}, platform.output()
     with platform.connect() as connection:
         kept = connection.execute("SELECT count(*) FROM ny_taxi.yellow_cab_data").fetchone()
         rejected = connection.execute("SELECT count(*) FROM ny_taxi.yellow_cab_data_rejected").fetchone()
@@ -233,6 +245,21 @@ def test_a_month_that_is_launched_in_the_web_goes_through_the_queue_into_postgre
     assert rejected
     assert kept[0] + rejected[0] == ROWS
     assert kept[0] > rejected[0] > 0
+
+
+@pytest.mark.e2e
+def test_the_webhook_starts_a_run_and_no_service_warns(platform: Platform, folder: Path) -> None:
+    settings = platform.processes.settings(services()["daemon"])
+    taxi = Taxi(folder / "home", folder, settings)
+    try:
+        with webhook(taxi) as outside:
+            answer = outside.post("/runs", {"service": "yellow", "month": "2021-01"})
+        assert answer.status_code == 202, answer.text
+        assert platform.ended(answer.json()["run_id"]) == {"status": "SUCCESS", "repositoryOrigin": LOCATION}
+    finally:
+        # Lake and BigQuery are emulators that the run started.
+        taxi.well("down")
+    assert worrying_lines(platform.output()) == []
 
 
 @pytest.mark.e2e

@@ -6,7 +6,6 @@ The image's command is the fourth host: `taxi_assets_tests/deploy/test_compose.p
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from taxi_assets.sources.sample.files import make_month
 from taxi_assets.stores.postgres.connection import connect
 from taxi_assets.trips.columns import GREEN
 from taxi_assets.trips.months import month_name
+from taxi_assets_tests.host_output import worrying_lines
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 from taxi_assets_tests.webhook.webhook_process import Webhook, webhook
 
@@ -37,14 +37,6 @@ HOSTS = {
     "taxi": (["taxi", "dev", "--port"], date(2021, 3, 1)),
 }
 """Host → its command up to the port, and the month that it loads."""
-
-WORRYING = re.compile(r"warn|error|critical|traceback", re.IGNORECASE)
-KNOWN = (
-    # `dagster dev` says that its authors prefer `dg dev`.
-    "SupersessionWarning: Function `dev_command` is superseded",
-    # The first start in a new home.
-    "No cursor for event type DagsterEventType.RUN_",
-)
 
 DECLARED = {
     "green_taxi_etl_schedule": "RUNNING",
@@ -141,8 +133,7 @@ def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queu
     assert set(found.values()) == {"RUNNING"}
     origin = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets"}
     assert run == {"status": "SUCCESS", "repositoryOrigin": origin}, output[-3000:]
-    worrying = [line for line in output.splitlines() if WORRYING.search(line)]
-    assert [line for line in worrying if not any(known in line for known in KNOWN)] == []
+    assert worrying_lines(output) == []
 
 
 def _forget_all_runs(taxi: Taxi) -> None:
