@@ -30,6 +30,10 @@ STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery":
 """Store → its asset, in the order in which a month reaches the stores."""
 
 
+LATENESS_CHECK = "newest_month_not_late"
+"""The check of a pipeline's freshness."""
+
+
 class State(StrEnum):
     """The state of a schedule or sensor until a person switches it in the UI; Dagster's statuses have these names."""
 
@@ -148,6 +152,10 @@ class PipelineSpec(BaseModel):
     def version(self) -> str:
         """The version of the cleaning: it changes when a column or a rule does."""
         return cleaning_version(self.trips, self.reject)
+
+    def key(self, asset: str) -> list[str]:
+        """The parts of the key of one of its assets."""
+        return [self.service, asset]
 
     def location(self, store: str, month: date) -> str:
         """The place of a month in a store under today's settings, as the load log names it: a table, or a URI.

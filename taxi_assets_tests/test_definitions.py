@@ -8,10 +8,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from taxi_assets.settings import settings
+from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets.trips.columns import SERVICES
 from taxi_assets_tests.taxi_command import UNSET
 
 SPINE = ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")
+STORES = (*SPINE, "gcs_parquet", "bigquery_table")
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,48 @@ def test_each_pipeline_has_its_job(definitions: dg.Definitions) -> None:
         assert found.partitions_def
         keys = {key.to_user_string() for key in found.asset_layer.executable_asset_keys}
         assert {f"{service}/{name}" for name in SPINE} <= keys
+
+
+def test_each_asset_refers_to_its_code_and_its_yaml(definitions: dg.Definitions) -> None:
+    nodes = [node for node in definitions.resolve_asset_graph().asset_nodes if node.is_materializable]
+    assert len(nodes) > 12
+    for node in nodes:
+        references = node.metadata["dagster/code_references"].code_references
+        code, yaml = (Path(reference.file_path).relative_to(PROJECT_ROOT).parts for reference in references)
+        room = "taxi_pipeline" if node.key.path[-1] in STORES else "summaries"
+        room = "local_files" if node.key.path[0] == "local_files" else room
+        assert code[:3] == ("taxi_assets", "components", room), node.key
+        assert yaml[:2] == ("taxi_assets", "defs"), node.key
+
+
+def lineage(definitions: dg.Definitions, service: str, name: str) -> dict[str, set[tuple[str, str]]]:
+    node = definitions.resolve_asset_graph().get(dg.AssetKey([service, name]))
+    deps = node.metadata["dagster/column_lineage"].deps_by_column
+    return {
+        column: {(dep.asset_key.to_user_string(), dep.column_name) for dep in sources}
+        for column, sources in deps.items()
+    }
+
+
+@pytest.mark.parametrize("service", ["yellow", "green"])
+def test_cleaned_columns_come_from_the_names_in_the_files(definitions: dg.Definitions, service: str) -> None:
+    kept, rejected = lineage(definitions, service, "clean_taxi"), lineage(definitions, service, "rejected_taxi")
+    assert kept["vendor_id"] == {(f"{service}/raw_taxi", "VendorID")}
+    for column in SERVICES[service].columns:
+        if column.sources:
+            assert kept[column.name] == {(f"{service}/raw_taxi", source) for source in column.sources}
+        if column.day_of:
+            assert kept[column.name] == kept[column.day_of] != set()
+    assert kept["source_month"] == rejected["source_row"] == rejected["reason"] == set()
+    assert rejected == {**kept, "source_row": set(), "reason": set()}
+
+
+@pytest.mark.parametrize("service", ["yellow", "green"])
+@pytest.mark.parametrize(
+    ("name", "original"),
+    [("postgres_table", "clean_taxi"), ("gcs_parquet", "clean_taxi"), ("bigquery_table", "gcs_parquet")],
+)
+def test_a_store_copies_each_column(definitions: dg.Definitions, service: str, name: str, original: str) -> None:
+    columns = {column.name for column in SERVICES[service].columns}
+    expected = {column: {(f"{service}/{original}", column)} for column in columns}
+    assert lineage(definitions, service, name) == expected

@@ -10,7 +10,7 @@ import dagster as dg
 from taxi_assets.alerts.alert import Alert, Reason
 from taxi_assets.alerts.reason import text_reason
 from taxi_assets.alerts.runs import EndedRun
-from taxi_assets.automation.freshness import LATENESS_CHECK
+from taxi_assets.pipeline import LATENESS_CHECK
 
 _INTACT = "every month in every store is as it was, or as the steps before left it whole"
 

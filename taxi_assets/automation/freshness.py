@@ -9,13 +9,10 @@ import dagster as dg
 from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
 from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.failures import dagster_failures
-from taxi_assets.pipeline import Freshness, PipelineSpec
+from taxi_assets.pipeline import LATENESS_CHECK, Freshness, PipelineSpec
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets.trips.months import month_name, next_month
-
-LATENESS_CHECK = "newest_month_not_late"
-"""The check whether the newest month that is due stands in every store."""
 
 _MONTHS_BACK = 24
 

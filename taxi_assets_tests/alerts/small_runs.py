@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from taxi_assets.automation.freshness import LATENESS_CHECK
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.failures import dagster_failures
+from taxi_assets.pipeline import LATENESS_CHECK
 
 MONTHS = dg.MonthlyPartitionsDefinition(start_date="2020-01", fmt="%Y-%m")
 OWNERS = ["team:data-platform", "ada@example.org"]

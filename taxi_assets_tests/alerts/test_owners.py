@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from taxi_assets.alerts.sensor import owners_of
-from taxi_assets.automation.freshness import LATENESS_CHECK
+from taxi_assets.pipeline import LATENESS_CHECK
 
 
 @pytest.fixture(scope="module")

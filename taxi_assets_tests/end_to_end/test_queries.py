@@ -119,7 +119,7 @@ def test_status_names_each_service(loaded: Taxi) -> None:
 def test_made_up_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None:
     made = platform.having(POSTGRES_SCHEMA="made up", TAXI_SAMPLE_ROWS="2000")
     said = made.well("run", "green", "--months", "2021-05", "--only", "postgres")
-    assert "2021-05 (made up)" in said.err
+    assert "2021-05 (synthetic)" in said.err
     entry = "SELECT configuration->'made_up' FROM taxi_assets.load_log WHERE place = 'made up.green_taxi'"
     assert made.asks(entry) == [(True,)]
     run_id = said.err.partition("\nRun ")[2].partition(":")[0]
@@ -131,5 +131,5 @@ def test_made_up_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None
         )
         shown = [event for (event,) in records.execute(events, [run_id]).fetchall()]
     assert len(shown) == 4
-    assert all("made_up" in event for event in shown)
-    assert "(made up)" in made("doctor").err
+    assert all("synthetic" in event for event in shown)
+    assert "(synthetic)" in made("doctor").err

@@ -122,7 +122,7 @@ def test_each_asset_shows_what_was_done(
     assert Path(clean["path"]).is_relative_to(apart.home)
     assert table["dagster/partition_row_count"] == expected.kept
     assert "ny_taxi.yellow_cab_data" in table["look"]
-    assert not any(values["made_up"] for values in (raw, clean, rejected, table))
+    assert not any(values["synthetic"] for values in (raw, clean, rejected, table))
 
 
 def test_where_to_look_is_a_command_that_works(apart: Taxi, said: Said) -> None:

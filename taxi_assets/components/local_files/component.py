@@ -7,6 +7,7 @@ from pydantic import Field
 
 from taxi_assets.components.local_files.assets import FILES, GROUP, file_table, sorted_file
 from taxi_assets.components.local_files.sensor import folder_sensor
+from taxi_assets.components.metadata import with_code_references
 from taxi_assets.pipeline import State
 
 
@@ -26,4 +27,4 @@ class LocalFiles(dg.Component, dg.Model, dg.Resolvable):
             partitions_def=FILES,
             description="One file of the watched folder: to the bucket, and into its table.",
         )
-        return dg.Definitions(assets=assets, jobs=[job], sensors=[folder_sensor(job, self.state)])
+        return dg.Definitions(with_code_references(assets), jobs=[job], sensors=[folder_sensor(job, self.state)])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from taxi_assets.components.metadata import with_code_references
 from taxi_assets.components.summaries.checks import adds_up
 from taxi_assets.components.summaries.columns import PER_DAY, PER_ZONE_HOUR, REVENUE_PER_ZONE
 from taxi_assets.components.summaries.per_day import trips_per_day
@@ -46,7 +47,10 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
             default_status=dg.DefaultSensorStatus[self.state.name],
             description="Makes the summaries of a month when it stands in BigQuery and passed its blocking checks.",
         )
-        return dg.Definitions(assets=assets, asset_checks=checks, sensors=[following, zone_sensor(self.state)])
+        assets_with_code = with_code_references(assets)
+        return dg.Definitions(
+            assets=assets_with_code, asset_checks=checks, sensors=[following, zone_sensor(self.state)]
+        )
 
     def _of(self, service: ServiceSummaries) -> Sequence[tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]]:
         pairs = []

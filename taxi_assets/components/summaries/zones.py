@@ -73,7 +73,7 @@ def taxi_zones(table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
         shown: dict[str, Any] = {
             "url": dg.MetadataValue.url(file.url),
             "sha256": file.sha256,
-            "made_up": file.synthetic,
+            "synthetic": file.synthetic,
             "plot": metadata.bars("Zones by borough", boroughs, width=80),
             "preview": metadata.preview_of(first, rows.column_names),
         }

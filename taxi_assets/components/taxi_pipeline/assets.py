@@ -1,15 +1,17 @@
-"""The assets of a pipeline, each a few lines: what they do is in `trips`, `sources` and `stores`."""
+"""The assets of a pipeline: each connects what `trips`, `sources` and `stores` do with Dagster."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
+from taxi_assets.components.partitions import months_since
 from taxi_assets.components.taxi_pipeline.run_config import Clean, Fetch
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
+from taxi_assets.pipeline import Lake, PipelineSpec
 from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
@@ -17,27 +19,24 @@ from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
+from taxi_assets.trips.columns import Column
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
-if TYPE_CHECKING:
-    from taxi_assets.components.taxi_pipeline.component import TaxiPipeline
-    from taxi_assets.pipeline import Lake
-
-# For what may pass while a store is written. A source asks again by itself, and cleaning has nothing that passes.
+# For transient errors of a store. A source retries by itself, and cleaning has no transient errors.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
+_MACHINE_PARTS = {"path", "fetched_at", "attempts"}
+"""The parts of a file's record that differ between machines and fetches of the same file."""
 
-_HERE_AND_NOW = {"path", "fetched_at", "attempts"}
 
-
-def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
+def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     """The month's file as the TLC published it."""
 
     @dg.asset(
         key=pipeline.key("raw_taxi"),
         description=f"{pipeline.trips.title}: the month's file as published, byte for byte, with its checksum.",
-        partitions_def=pipeline.partitions,
+        partitions_def=months_since(pipeline.start),
         io_manager_key="raw_files",
         pool="source",
         group_name=pipeline.service,
@@ -52,7 +51,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
             file = source.fetch(pipeline.service, month, force=config.force, progress=report)
         if file.synthetic:
             context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
-            context.log.warning("These trips are made up: they come from the sample source (TAXI_SOURCE_URL is unset).")
+            context.log.warning("These trips are synthetic: TAXI_SOURCE_URL is unset, so the sample source made them.")
         return dg.Output(
             file,
             metadata={
@@ -62,7 +61,7 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                 "etag": file.etag,
                 "last_modified": file.last_modified,
                 "layout": file.layout,
-                "made_up": file.synthetic,
+                "synthetic": file.synthetic,
                 "attempts": file.attempts,
             },
         )
@@ -70,22 +69,21 @@ def raw_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     return fetch
 
 
-def _described(file: RawFile) -> dict[str, Any]:
-    """What is noted of the file with the rows; not where it stands here and when it was fetched: that says nothing."""
-    return file.model_dump(mode="json", exclude=_HERE_AND_NOW)
-
-
-def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
-    """The month's rows: those that are kept, and those that are rejected with the reason."""
+def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
+    """The month's rows: the kept ones, and the rejected ones with the reason."""
     service = pipeline.trips
     rules = ", ".join(rule.reason for rule in pipeline.reject)
+    lineage = {
+        "clean_taxi": metadata.source_lineage(service.columns, pipeline.key("raw_taxi")),
+        "rejected_taxi": metadata.source_lineage(service.rejected_columns, pipeline.key("raw_taxi")),
+    }
 
-    def out(name: str, description: str, columns: Any) -> dg.AssetOut:
+    def out(name: str, description: str, columns: Sequence[Column]) -> dg.AssetOut:
         return dg.AssetOut(
             key=pipeline.key(name),
-            description=description,
+            description=f"{service.title}: {description}",
             io_manager_key="trip_tables",
-            metadata={"dagster/column_schema": metadata.column_schema(columns)},
+            metadata=metadata.column_metadata(columns, lineage[name]),
             group_name=pipeline.service,
             owners=pipeline.owners,
             kinds={"parquet"},
@@ -96,12 +94,10 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
         name=f"{pipeline.service}_clean",
         ins={"raw_taxi": dg.AssetIn(pipeline.key("raw_taxi"))},
         outs={
-            "clean_taxi": out("clean_taxi", f"{service.title}: the trips that were kept.", service.columns),
-            "rejected_taxi": out(
-                "rejected_taxi", f"{service.title}: the rows left out, and why: {rules}.", service.rejected_columns
-            ),
+            "clean_taxi": out("clean_taxi", "the kept trips.", service.columns),
+            "rejected_taxi": out("rejected_taxi", f"the rejected rows: {rules}.", service.rejected_columns),
         },
-        partitions_def=pipeline.partitions,
+        partitions_def=months_since(pipeline.start),
     )
     def clean(context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile) -> Iterator[dg.Output[TripTable]]:
         name = f"{pipeline.service} {context.partition_key}"
@@ -114,49 +110,42 @@ def clean_taxi(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
                     month=raw_taxi.month,
                     rules=pipeline.reject,
                     folder=folder,
-                    metadata={
-                        "source": _described(raw_taxi),
-                        "cleaning": pipeline.version,
-                        **({"limit": config.limit} if config.limit else {}),
-                    },
+                    metadata=_file_metadata(pipeline, raw_taxi, config.limit),
                     limit=config.limit,
                     progress=lambda rows: report(rows, None),
                 )
-            shown = {
-                **metadata.summary_metadata(cleaning.summary),
-                "made_up": raw_taxi.synthetic,
-                "limit": config.limit,
-            }
-            plot = metadata.trips_by_hour(cleaning.summary)
-            preview = metadata.preview(cleaning.kept), metadata.preview(cleaning.rejected)
-            yield dg.Output(cleaning.kept, "clean_taxi", metadata={**shown, "plot": plot, "preview": preview[0]})
-            yield dg.Output(cleaning.rejected, "rejected_taxi", metadata={**shown, "preview": preview[1]})
+            shared = metadata.summary_metadata(cleaning.summary)
+            shared |= {"synthetic": raw_taxi.synthetic, "limit": config.limit}
+            for output, table in (("clean_taxi", cleaning.kept), ("rejected_taxi", cleaning.rejected)):
+                shown = {**shared, "preview": metadata.preview(table), metadata.LINEAGE: lineage[output]}
+                if output == "clean_taxi":
+                    shown["plot"] = metadata.trips_by_hour(cleaning.summary)
+                yield dg.Output(table, output, metadata=shown)
 
     return clean
 
 
-def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
+def _file_metadata(pipeline: PipelineSpec, file: RawFile, limit: int | None) -> dict[str, Any]:
+    """The metadata that the cleaned files carry: their source, the version of the cleaning, the limit of a trial."""
+    record = file.model_dump(mode="json", exclude=_MACHINE_PARTS)
+    return {"source": record, "cleaning": pipeline.version, **({"limit": limit} if limit else {})}
+
+
+def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     """The month in PostgreSQL, for analysts; the IO manager loads it."""
-    target = pipeline.postgres
+    table = pipeline.postgres
+    lineage = metadata.copy_lineage(pipeline.trips.columns, pipeline.key("clean_taxi"))
 
     @dg.asset(
         key=pipeline.key("postgres_table"),
-        description=f"{pipeline.trips.title} in PostgreSQL: the table {target}, one "
-        f"partition a month of the TLC's files; rejected rows in {target.name}_rejected beside it.",
-        ins={
-            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
-            "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
-        },
-        partitions_def=pipeline.partitions,
+        description=f"{pipeline.trips.title} in PostgreSQL: the table {table}, one partition a month of the TLC's "
+        f"files; rejected rows in {table.name}_rejected beside it.",
+        ins={name: dg.AssetIn(pipeline.key(name)) for name in ("clean_taxi", "rejected_taxi")},
+        partitions_def=months_since(pipeline.start),
         io_manager_key="postgres_tables",
         pool="postgres",
         retry_policy=RETRIES,
-        metadata={
-            "schema": target.namespace,
-            "table": target.name,
-            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-            "dagster/table_name": str(target),
-        },
+        metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | metadata.table_metadata(table),
         group_name=pipeline.service,
         owners=pipeline.owners,
         kinds={"postgres"},
@@ -165,34 +154,27 @@ def postgres_table(pipeline: "TaxiPipeline") -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> dg.Output[CleanedMonth]:
-        return dg.Output(
-            CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi),
-            metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up(clean_taxi)},
-        )
+        month = CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi)
+        return dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
 
     return load
 
 
-def gcs_parquet(pipeline: "TaxiPipeline", target: "Lake") -> dg.AssetsDefinition:
+def gcs_parquet(pipeline: PipelineSpec, lake: Lake) -> dg.AssetsDefinition:
     """The month as Parquet in the bucket: one object, or a folder a day of pickup."""
     shapes = {"month": "one object a month", "date": "one folder a day of pickup, Hive style"}
+    lineage = metadata.copy_lineage(pipeline.trips.columns, pipeline.key("clean_taxi"))
 
     @dg.asset(
         key=pipeline.key("gcs_parquet"),
-        description=f"{pipeline.trips.title} in Cloud Storage, as Parquet: {shapes[target.shape]}; rejected rows below "
-        f"`rejected/{pipeline.service}/`; which objects are a month, its log below `_loads/{pipeline.service}/` says.",
-        ins={
-            "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
-            "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
-        },
-        partitions_def=pipeline.partitions,
+        description=f"{pipeline.trips.title} in Cloud Storage, as Parquet: {shapes[lake.shape]}; rejected rows below "
+        f"`rejected/{pipeline.service}/`. The manifests below `_loads/{pipeline.service}/` list each month's objects.",
+        ins={name: dg.AssetIn(pipeline.key(name)) for name in ("clean_taxi", "rejected_taxi")},
+        partitions_def=months_since(pipeline.start),
         io_manager_key="lake_objects",
         pool="lake",
         retry_policy=RETRIES,
-        metadata={
-            "shape": target.shape,
-            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-        },
+        metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | {"shape": lake.shape},
         group_name=pipeline.service,
         owners=pipeline.owners,
         kinds={"googlecloud", "parquet"},
@@ -201,43 +183,38 @@ def gcs_parquet(pipeline: "TaxiPipeline", target: "Lake") -> dg.AssetsDefinition
     def store(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> dg.Output[CleanedMonth]:
-        return dg.Output(
-            CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi),
-            metadata={"preview": metadata.preview(clean_taxi), "made_up": made_up(clean_taxi)},
-        )
+        month = CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi)
+        return dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
 
     return store
 
 
-def bigquery_table(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetsDefinition:
+def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefinition:
     """The month in BigQuery, loaded from the lake."""
+    lineage = metadata.copy_lineage(pipeline.trips.columns, pipeline.key("gcs_parquet"))
 
     @dg.asset(
         key=pipeline.key("bigquery_table"),
-        description=f"{pipeline.trips.title} in BigQuery: the table {target}, partitioned by "
+        description=f"{pipeline.trips.title} in BigQuery: the table {table}, partitioned by "
         "`source_month`, clustered by the time of pickup, loaded from the objects of `gcs_parquet`.",
         ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
-        partitions_def=pipeline.partitions,
+        partitions_def=months_since(pipeline.start),
         io_manager_key="bigquery_tables",
         pool="bigquery",
         retry_policy=RETRIES,
-        metadata={
-            "schema": target.namespace,
-            "table": target.name,
-            "dagster/column_schema": metadata.column_schema(pipeline.trips.columns),
-            "dagster/table_name": str(target),
-        },
+        metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | metadata.table_metadata(table),
         group_name=pipeline.service,
         owners=pipeline.owners,
         kinds={"bigquery"},
         code_version=pipeline.version,
     )
     def load(gcs_parquet: LakeLoad) -> dg.Output[LakeLoad]:
-        return dg.Output(gcs_parquet, metadata={"made_up": bool(gcs_parquet.entry.configuration.get("made_up"))})
+        synthetic = bool(gcs_parquet.entry.configuration.get("made_up"))
+        return dg.Output(gcs_parquet, metadata={"synthetic": synthetic, metadata.LINEAGE: lineage})
 
     return load
 
 
-def made_up(table: TripTable) -> bool:
-    """Whether the rows come from the sample source."""
-    return bool(table.metadata["source"]["sample"])
+def _month_metadata(kept: TripTable, lineage: dg.TableColumnLineage) -> dict[str, Any]:
+    synthetic = bool(kept.metadata["source"]["sample"])
+    return {"preview": metadata.preview(kept), "synthetic": synthetic, metadata.LINEAGE: lineage}

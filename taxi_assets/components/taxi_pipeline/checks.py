@@ -6,14 +6,16 @@ that month alone.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
+from taxi_assets.components.partitions import months_since
 from taxi_assets.components.taxi_pipeline.run_config import run_source
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
+from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import settings
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.resource import TripSourceResource
@@ -28,15 +30,12 @@ from taxi_assets.trips.clean import rule_violations, unknown_zones
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
-if TYPE_CHECKING:
-    from taxi_assets.components.taxi_pipeline.component import TaxiPipeline
-
 WARN = dg.AssetCheckSeverity.WARN
 ERROR = dg.AssetCheckSeverity.ERROR
 
 
 def check_spec(
-    pipeline: "TaxiPipeline", asset: str, name: str, says: str, *, blocking: bool = False, reads: Sequence[str] = ()
+    pipeline: PipelineSpec, asset: str, name: str, says: str, *, blocking: bool = False, reads: Sequence[str] = ()
 ) -> dg.AssetCheckSpec:
     """A check of one of the pipeline's assets, month by month; `reads` names further assets that it looks at."""
     return dg.AssetCheckSpec(
@@ -45,7 +44,7 @@ def check_spec(
         description=says,
         blocking=blocking,
         additional_deps=[pipeline.key(other) for other in reads],
-        partitions_def=pipeline.partitions,
+        partitions_def=months_since(pipeline.start),
     )
 
 
@@ -67,7 +66,7 @@ def result(
     )
 
 
-def clean_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a cleaned month, read from its files anew."""
     accounted = check_spec(
         pipeline,
@@ -147,7 +146,7 @@ def agreement(
     )
 
 
-def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a month in PostgreSQL, counted in the table anew."""
     agrees = check_spec(
         pipeline,
@@ -177,7 +176,7 @@ def postgres_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     return postgres_checks_op
 
 
-def lake_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a month in the lake, read back with pyarrow."""
 
     def spec(name: str, says: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
@@ -212,7 +211,7 @@ def lake_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
     return lake_checks_op
 
 
-def bigquery_checks(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetChecksDefinition:
+def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksDefinition:
     """The checks of a month in BigQuery, counted in the table anew."""
     says = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
     agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", says, reads=["gcs_parquet"])
@@ -233,7 +232,7 @@ def bigquery_checks(pipeline: "TaxiPipeline", target: TableRef) -> dg.AssetCheck
     return bigquery_checks_op
 
 
-def zone_checks(pipeline: "TaxiPipeline") -> dg.AssetChecksDefinition:
+def zone_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The check of a cleaned month against the zone lookup of the source that the run takes it from."""
     known = check_spec(pipeline, "clean_taxi", "zones_known", "Each zone id is in the zone lookup of the source.")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 
 from taxi_assets.automation.freshness import freshness
 from taxi_assets.automation.publication import publication_sensor
 from taxi_assets.automation.schedules import schedule
+from taxi_assets.components import metadata
 from taxi_assets.components.partitions import months_since
 from taxi_assets.components.taxi_pipeline import assets, checks
 from taxi_assets.pipeline import PipelineSpec
@@ -20,19 +19,6 @@ class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
     Makes the assets `{service}/raw_taxi`, `clean_taxi`, `rejected_taxi`, `postgres_table`, `gcs_parquet` and
     `bigquery_table`, their checks, a job that runs all of them for a month, and what starts it.
     """
-
-    @property
-    def partitions(self) -> dg.PartitionsDefinition[Any]:
-        """The months of the files, from `start` to the last one that is over.
-
-        Its assets name no backfill policy, which means a run a month. With one, even `multi_run(1)`, the runs of a
-        backfill get a range of partitions, and IO managers no partition key.
-        """
-        return months_since(self.start)
-
-    def key(self, name: str) -> dg.AssetKey:
-        """The key of one of its assets."""
-        return dg.AssetKey([self.service, name])
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Makes the assets, the checks, the job, and what starts it."""
@@ -48,10 +34,11 @@ class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
             self.job,
             # Without the check of lateness, which belongs to no month.
             selection=dg.AssetSelection.assets(*chain).without_checks() | dg.AssetSelection.checks(*monthly),
-            partitions_def=self.partitions,
+            partitions_def=months_since(self.start),
             description=f"{self.trips.title}: one month's file into every store.",
         )
-        return dg.Definitions.merge(dg.Definitions(assets=chain, asset_checks=monthly, jobs=[job]), self._automation())
+        definitions = dg.Definitions(metadata.with_code_references(chain), asset_checks=monthly, jobs=[job])
+        return dg.Definitions.merge(definitions, self._automation())
 
     def _automation(self) -> dg.Definitions:
         automation = dg.Definitions(
