@@ -1,4 +1,4 @@
-"""Files and folders below `TAXI_HOME`: readable by their owner alone, in place whole or not at all."""
+"""Files and folders below `TAXI_HOME`: readable only by their owner, and never half written."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import psutil
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made where it is missing, readable by its owner alone."""
+    """The folder, created where it is missing, readable only by its owner."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a small file that its owner alone can read, in place at once."""
+    """Writes a small file atomically, readable only by its owner."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -28,15 +28,15 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def work_folder(home: Path, name: str) -> Iterator[Path]:
-    """An empty folder for the files that a step makes before they are whole; gone afterwards.
+    """An empty folder for the unfinished files of a step, removed afterwards.
 
-    Sweeps what killed processes left behind.
+    Also removes the folders of processes that were killed.
     """
     root = private_folder(home / "tmp")
-    for left in root.iterdir():
-        pid = left.name.rpartition(".")[2]
+    for folder in root.iterdir():
+        pid = folder.name.rpartition(".")[2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     folder = root / f"{name}.{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

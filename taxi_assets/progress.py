@@ -1,4 +1,4 @@
-"""How far a long task is, told to whoever watches: `taxi` installs a watcher, under the daemon nobody does."""
+"""The progress of long tasks. `taxi` installs a listener; under the daemon there is none."""
 
 from __future__ import annotations
 
@@ -7,36 +7,41 @@ from contextlib import contextmanager
 from typing import Protocol
 
 Report = Callable[[int, int | None], None]
-"""Takes what is done and, where it is known, the total; both in the task's unit."""
+"""Called with the amount done so far and the total (None: not known), both in the task's unit."""
 
 
-class Watcher(Protocol):
+class ProgressListener(Protocol):
     """Shows tasks to a person."""
 
     def begin(self, task: str, unit: str) -> Report:
-        """A task starts; what it returns is called as it goes on."""
+        """Called when a task starts; returns the callback for its progress."""
 
     def end(self, task: str) -> None:
-        """The task is over, well or not."""
+        """Called when the task ends, also by an error."""
 
 
-_watcher: Watcher | None = None
+_listener: ProgressListener | None = None
 
 
-def watch(watcher: Watcher | None) -> None:
-    """Shows the tasks of this process to the watcher from now on; None: to nobody."""
-    global _watcher
-    _watcher = watcher
+def set_listener(listener: ProgressListener | None) -> None:
+    """Sets the listener of this process; None removes it."""
+    global _listener
+    _listener = listener
 
 
 @contextmanager
 def task(name: str, unit: str) -> Iterator[Report]:
-    """A task of `bytes` or `rows` that reports how far it is."""
-    if not _watcher:
+    """A task that reports its progress.
+
+    Args:
+        name: What it does: `load yellow 2021-01 into PostgreSQL`.
+        unit: `bytes` or `rows`.
+    """
+    if not _listener:
         yield lambda done, total: None
         return
-    report = _watcher.begin(name, unit)
+    report = _listener.begin(name, unit)
     try:
         yield report
     finally:
-        _watcher.end(name)
+        _listener.end(name)

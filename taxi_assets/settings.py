@@ -1,8 +1,8 @@
-"""Every setting of the platform: its name, type, default and meaning, and where its value came from.
+"""The settings of the platform: name, type, default, meaning, and the origin of the value.
 
 A setting is an environment variable. The first place that names it wins: the shell, then `.env.local` (git-ignored, for
-credentials), then `.env.{TAXI_PROFILE}`, then `.env`, then the default that stands here. An empty value means the
-default, and wins over later places too: `POSTGRES_HOST= taxi run …` uses the embedded server, whatever the files say.
+credentials), then `.env.{TAXI_PROFILE}`, then `.env`, then the default in this module. An empty value means the
+default, and wins over later places too: `POSTGRES_HOST= taxi run …` uses the embedded server, regardless of the files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SOURCES = {
 
 
 class Settings(BaseModel):
-    """The settings of one process. An address that is None means the embedded service."""
+    """The settings of one process. Without an address, the embedded service is used."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
@@ -38,7 +38,7 @@ class Settings(BaseModel):
     taxi_source_url: str | None = Field(
         None,
         description="where the trip files come from: an http, https or file address, `mirror` (the CSV files of "
-        "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source, which makes trips up",
+        "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source of synthetic trips",
     )
     taxi_source_attempts: int = Field(
         5, ge=1, description="how often a source that fails is asked; the waits in between grow from 2 to 30 seconds"
@@ -47,7 +47,7 @@ class Settings(BaseModel):
         None,
         description="the folder whose CSV and Parquet files become tables in BigQuery; unset: `files` in TAXI_HOME",
     )
-    taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a month that the sample source makes up")
+    taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a synthetic month")
     taxi_newest_months: int = Field(
         3, ge=1, description="how many of the newest months schedules and sensors look after"
     )
@@ -84,7 +84,7 @@ class Settings(BaseModel):
         description="the addresses of owners that are teams: `data-platform=a@example.org,data-platform=b@example.org`",
     )
     taxi_alert_gather_minutes: float = Field(
-        15, ge=0, description="alerts of the same cause are gathered for so long, then sent as one"
+        15, ge=0, description="alerts of the same cause within so many minutes are sent as one"
     )
     taxi_smtp_host: str | None = Field(None, description="mail server for alerts to owners; unset: no mail")
     taxi_smtp_port: int = Field(587, ge=1, le=65535, description="its port")
@@ -113,7 +113,7 @@ class Settings(BaseModel):
             return None
         url = SOURCES.get(value, value).rstrip("/")
         if not url.startswith(("http://", "https://", "file://")):
-            raise ValueError("it is no http, https or file address, and none of the words " + ", ".join(SOURCES))
+            raise ValueError("it is no http, https or file address, and none of the names " + ", ".join(SOURCES))
         if not readable(url):
             raise ValueError("its host or its port cannot be read")
         return url
@@ -130,20 +130,20 @@ class Settings(BaseModel):
 
     @property
     def warehouse_project(self) -> str:
-        """The project of the tables in BigQuery, as the log of loads names it."""
+        """The project of the tables in BigQuery, as the load log names it."""
         return self.gcp_project or ("project-of-the-credentials" if self.gcs_bucket else "taxi-local")
 
     def origin(self, name: str) -> str:
-        """Where the value of a field came from: `shell`, a file's name, or `default`."""
+        """The origin of a field's value: `shell`, a file's name, or `default`."""
         return self.origins.get(name, "default")
 
-    def shown(self, name: str) -> str:
-        """The value of a field as people may see it: without passwords, also those in addresses; `unset` for None."""
-        return "unset" if (value := getattr(self, name)) is None else _without_credentials(str(value))
+    def redacted(self, name: str) -> str:
+        """The value of a field without passwords, also those in addresses; `unset` for None."""
+        return "unset" if (value := getattr(self, name)) is None else _redacted(str(value))
 
 
 def readable(address: str) -> bool:
-    """Whether an address has a host and a port that can be read."""
+    """Whether an address has a valid host and port."""
     try:
         _ = urlsplit(address).port
     except ValueError:
@@ -151,11 +151,11 @@ def readable(address: str) -> bool:
     return True
 
 
-def _without_credentials(text: str) -> str:
+def _redacted(text: str) -> str:
     if "://" not in text:
         return text
     if not readable(text):
-        return "(not shown)"
+        return "(redacted)"
     parts = urlsplit(text)
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=netloc, query="", fragment=""))
@@ -181,7 +181,7 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from the shell's environment and the `.env` files.
 
     Raises:
-        TaxiError: A value is not of the setting's type; names the setting, its place and what it takes.
+        TaxiError: A value is not of the setting's type; names the setting, the value's place and the type.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -196,16 +196,16 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings(**values, origins=origins)
     except ValidationError as error:
-        raise _unusable(error, origins) from None
+        raise _invalid(error, origins) from None
 
 
-def _unusable(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
+def _invalid(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     first = error.errors()[0]
     field = str(first["loc"][0])
     return TaxiError(
         f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
         expected=str(Settings.model_fields[field].description),
-        found="(not shown)" if _is_secret(field) else repr(_without_credentials(str(first["input"]))),
+        found="(redacted)" if _is_secret(field) else repr(_redacted(str(first["input"]))),
         where=origins.get(field),
         next_step=f"correct {field.upper()} there, or unset it",
     )
@@ -224,7 +224,7 @@ def settings() -> Settings:
 _HEAD = """\
 # Every setting of taxi_assets with its default: written by `python -m taxi_assets.settings > .env`.
 #
-# All of it is comments, and stays so: Dagster's command line puts the lines of this file over those of the shell.
+# Keep all of it in comments: for Dagster's command line the lines of this file win over those of the shell.
 # Set a setting in the shell, or in a file beside this one: .env.local (git-ignored, for credentials), or
 # .env.{TAXI_PROFILE}. The first place that names a setting wins, in this order: the shell, .env.local,
 # .env.{TAXI_PROFILE}, the default. An empty value means the default.
@@ -232,7 +232,7 @@ _HEAD = """\
 
 
 def env_file() -> str:
-    """The text of the file."""
+    """The text of `.env`."""
     entries = []
     for name, field in Settings.model_fields.items():
         if not field.exclude:

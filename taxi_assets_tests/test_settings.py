@@ -74,7 +74,7 @@ def test_a_value_that_does_not_fit_names_its_place(root: Path, name: str, value:
 def test_the_public_sources_have_names(root: Path) -> None:
     for name, url in SOURCES.items():
         assert read_settings({"TAXI_SOURCE_URL": name}).taxi_source_url == url
-    with pytest.raises(TaxiError, match="none of the words mirror, tlc") as raised:
+    with pytest.raises(TaxiError, match="none of the names mirror, tlc") as raised:
         read_settings({"TAXI_SOURCE_URL": "ftp://me:s3cret@host/files"})
     assert "s3cret" not in str(raised.value)
     assert "ftp://host/files" in str(raised.value)
@@ -84,9 +84,9 @@ def test_nothing_secret_is_shown(root: Path) -> None:
     found = read_settings(
         {"POSTGRES_PASSWORD": "s3cret", "TAXI_SOURCE_URL": "https://me:s3cret@host/files?token=s3cret"}
     )
-    assert found.shown("taxi_source_url") == "https://host/files"
-    assert found.shown("postgres_host") == "unset"
-    assert "s3cret" not in found.shown("postgres_password")
+    assert found.redacted("taxi_source_url") == "https://host/files"
+    assert found.redacted("postgres_host") == "unset"
+    assert "s3cret" not in found.redacted("postgres_password")
     assert "s3cret" not in repr(found.postgres_password)
 
 

@@ -110,5 +110,5 @@ def _settings_table() -> Table:
     shown = table("setting", "value", "from")
     fields = ["taxi_home", *(field for examination in EXAMINATIONS for field in examination.fields)]
     for field in fields:
-        shown.add_row(field.upper(), escaped(settings().shown(field)), settings().origin(field))
+        shown.add_row(field.upper(), escaped(settings().redacted(field)), settings().origin(field))
     return shown

@@ -29,7 +29,7 @@ def run_month(
         how: What the run is told.
         tags: What the run is tagged with besides.
     """
-    progress.watch(ProgressBars() if messages().is_terminal else Lines())
+    progress.set_listener(ProgressBars() if messages().is_terminal else Lines())
     from taxi_assets.instance.runs import run_job
 
     name = f"{pipeline.service} {month_name(month)}"

@@ -24,5 +24,5 @@ def show_status() -> None:
     shown = table("service", "needed", "runs at")
     needed = services.needed(settings())
     for name, service in services.SERVICES.items():
-        shown.add_row(name, "yes" if name in needed else "no", service.where(settings().taxi_home) or "not running")
+        shown.add_row(name, "yes" if name in needed else "no", service.address(settings().taxi_home) or "not running")
     messages().print(shown)

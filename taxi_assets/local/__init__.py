@@ -1,1 +1,1 @@
-"""The embedded services: real servers on loopback, started when they are needed."""
+"""The embedded services: real servers on loopback, started on demand. Knows only settings, errors and files."""

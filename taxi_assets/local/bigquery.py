@@ -1,8 +1,8 @@
 """The embedded BigQuery: `bqemulator` on DuckDB, from its wheel, on loopback, its tables below `{home}/bigquery`.
 
-`BIGQUERY` says how it is started; `python -m taxi_assets.local.bigquery FOLDER OBJECTS PORT` is its process. It sends
-nothing anywhere: its only downloads are DuckDB's extensions, and these come from a wheel or are switched off. The
-emulator's gaps that can be closed from outside are closed in `_mend`, each with its reason.
+`BIGQUERY` starts it; `python -m taxi_assets.local.bigquery FOLDER OBJECTS PORT` is its process. It sends nothing to
+anyone: its only downloads are DuckDB's extensions, which come from a wheel or are switched off. `_patch` closes gaps of
+the emulator, each with its reason.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from taxi_assets.files import private_folder
-from taxi_assets.local.cloud_storage import objects_folder, says_ok
-from taxi_assets.local.service import LocalServer
+from taxi_assets.local.cloud_storage import objects_folder
+from taxi_assets.local.service import LocalServer, responds
 
 PROJECT = "taxi-local"
 """The project of the embedded BigQuery."""
@@ -26,21 +26,21 @@ BIGQUERY = LocalServer(
         sys.executable, "-m", "taxi_assets.local.bigquery",
         str(private_folder(home / "bigquery")), str(objects_folder(home)), str(port),
     ],
-    answers=lambda url: says_ok(f"{url}/bigquery/v2/projects/{PROJECT}/datasets"),
+    answers=lambda url: responds(f"{url}/bigquery/v2/projects/{PROJECT}/datasets"),
     # DuckDB keeps extensions below HOME: not in the user's.
     environment=lambda home, port: {"HOME": str(home / "bigquery")},
 )  # fmt: skip
 
 
-def _mend() -> None:
-    """Closes gaps of the emulator (version 1.1.2). Each part can go when the emulator does it itself."""
+def _patch() -> None:
+    """Patches the emulator (version 1.1.2). Remove a patch when the emulator does the same."""
     from bqemulator import server
     from bqemulator.api.routes import upload
     from bqemulator.domain.events import TableDataChanged
     from bqemulator.versioning.snapshots import SnapshotManager
     from duckdb_extensions import import_extension
 
-    # Its engine refuses to start without DuckDB's spatial extension, which it would download.
+    # Its engine does not start without DuckDB's spatial extension, which it would download.
     import_extension("spatial")
 
     # The official client sends small uploads (data frames) with the media type */*; BigQuery takes it.
@@ -52,16 +52,17 @@ def _mend() -> None:
         self._events.publish(TableDataChanged(project, dataset, table))
 
     _replace(SnapshotManager, record_change=no_copy)
-    _mend_transactions()
+    _patch_transactions()
 
-    # It opens a second port for the Storage API, which nothing here uses.
+    # It opens a second port for the Storage API, which this project does not use.
     _replace(server, build_grpc_server=lambda context: (_NoServer(), 0))
 
 
-def _mend_transactions() -> None:
-    """Gives it DuckDB's transactions; a script runs without a break on its one connection.
+def _patch_transactions() -> None:
+    """Replaces its transactions by DuckDB's; a script has the one connection to itself.
 
-    It plays transactions with copies of whole tables: slow, and a month is gone if it dies between DELETE and INSERT.
+    It emulates transactions by copies of whole tables. That is slow, and loses a month if the process dies between
+    DELETE and INSERT.
     """
     from bqemulator.scripting.interpreter import ScriptInterpreter
 
@@ -72,7 +73,7 @@ def _mend_transactions() -> None:
     async def commit(self: Any) -> None:
         await control(self, "COMMIT")
 
-    async def roll_back(self: Any) -> None:
+    async def rollback(self: Any) -> None:
         await control(self, "ROLLBACK")
 
     async def no_copies(self: Any, sql: str) -> None:
@@ -82,7 +83,7 @@ def _mend_transactions() -> None:
         ScriptInterpreter,
         _handle_txn_statement=control,
         _drop_txn_snapshots=commit,
-        _restore_txn_snapshots=roll_back,
+        _restore_txn_snapshots=rollback,
         _snapshot_dml_targets=no_copies,
     )
 
@@ -103,12 +104,12 @@ def _replace(owner: Any, **parts: Any) -> None:
 
 
 def serve(folder: Path, objects: Path, port: int) -> None:
-    """Runs the emulator in this process until it is ended."""
+    """Runs the emulator in this process until the process ends."""
     from bqemulator.config import LogLevel, PersistenceMode, Settings
     from bqemulator.server import run_forever
 
     os.umask(0o077)
-    _mend()
+    _patch()
     run_forever(
         Settings(
             rest_host="127.0.0.1",

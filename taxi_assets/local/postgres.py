@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: started when it is needed, once, however many processes ask at the same time.
+"""The embedded PostgreSQL, started on demand: once, even if several processes need it at the same time.
 
-It listens on a socket alone, in a folder that is the user's alone. What is known of it stands in
-`{home}/run/postgres.json`; PostgreSQL's own `postmaster.pid` tells of a server whose starter died before it wrote that.
-A server that died in any way is started again by the next one who asks, and recovers by itself.
+It listens only on a socket, in a folder of this user only. Its state is `{home}/run/postgres.json`. If the process that
+started it died before it wrote that file, PostgreSQL's own `postmaster.pid` identifies the server. The next process
+that needs a server that died starts it again, and PostgreSQL recovers.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from taxi_assets.local.service import START_SECONDS, STOP_SECONDS, Running
 DEFAULT_USER = "taxi"
 DEFAULT_DATABASE = "taxi"
 
-# What a start says while processes of a server that was killed still end, or while another start is under way.
-_SOON_OVER = ("pre-existing shared memory block", 'lock file "postmaster.pid"')
+# The output of a start while processes of a killed server still end, or during another start.
+_TRANSIENT = ("pre-existing shared memory block", 'lock file "postmaster.pid"')
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class EmbeddedPostgres:
 
     Attributes:
         process: Its main process.
-        folder: The folder of its socket: what libpq takes as the host.
-        user: A login role that is known to exist.
-        database: A database that is known to exist, owned by that role.
+        folder: The folder of its socket, the host for libpq.
+        user: A login role that exists.
+        database: A database that exists, owned by that role.
     """
 
     process: Running
@@ -50,65 +50,65 @@ class EmbeddedPostgres:
 
     @property
     def port(self) -> int:
-        """What libpq takes as the port."""
+        """The port for libpq."""
         return self.process.port
 
     def reachable(self) -> bool:
-        """Whether its process runs and its socket is in place."""
+        """Whether its process runs and its socket exists."""
         return self.process.alive() and files.socket_file(self.folder).exists()
 
 
 def running(home: Path) -> EmbeddedPostgres | None:
-    """The server, where it runs."""
-    found = _last(home)
-    return found if found and found.reachable() else None
+    """The server; None: it does not run."""
+    server = _last(home)
+    return server if server and server.reachable() else None
 
 
 def ensure(home: Path, user: str = DEFAULT_USER, database: str = DEFAULT_DATABASE) -> EmbeddedPostgres:
-    """The running server with that login role and that database; starts and makes what is missing.
+    """The running server with that login role and that database. Starts and creates what is missing.
 
     Args:
         home: The folder of all local state.
-        user: The login role; may make roles, and is nobody's superuser.
-        database: The database; owned by that role.
+        user: The login role, which may create roles and is no superuser.
+        database: The database, owned by that role.
 
     Raises:
-        TaxiError: It did not come up; with the last lines of its log.
+        TaxiError: It did not start; with the last lines of its log.
     """
     home = home.absolute()
-    found = running(home)
-    if found and (found.user, found.database) == (user, database):
-        return found
+    server = running(home)
+    if server and (server.user, server.database) == (user, database):
+        return server
     with _locked(home):
-        found = running(home) or _adopt(home) or _launch(home)
-        _bootstrap(found, user, database)
-        found = EmbeddedPostgres(found.process, found.folder, user, database)
-        write_private(_state(home), json.dumps(asdict(found), default=str))
-        return found
+        server = running(home) or _adopt(home) or _launch(home)
+        _bootstrap(server, user, database)
+        server = EmbeddedPostgres(server.process, server.folder, user, database)
+        write_private(_state(home), json.dumps(asdict(server), default=str))
+        return server
 
 
 def stop(home: Path) -> bool:
-    """Ends the server, where it runs, and with it the connections to it. Its data stays."""
+    """Stops the server and its connections; returns whether it ran. Its data stays."""
     home = home.absolute()
     with _locked(home):
-        found = _last(home)
-        if found is None or not found.process.alive():
-            found = _adopt(home)
-        if found is None:
+        server = _last(home)
+        if server is None or not server.process.alive():
+            server = _adopt(home)
+        if server is None:
             return False
-        _end(found)
-        if found.folder.parent != home / "run":
+        _shut_down(server)
+        if server.folder.parent != home / "run":
             with suppress(OSError):
-                found.folder.rmdir()
+                server.folder.rmdir()
         return True
 
 
-def _end(server: EmbeddedPostgres) -> None:
-    """Fast shutdown; where that hangs, an immediate one, from which the next start recovers."""
+def _shut_down(server: EmbeddedPostgres) -> None:
+    """Shuts down fast; if that hangs, immediately, and the next start recovers."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(server.process.pid)
-        for ending in (signal.SIGINT, signal.SIGQUIT):
-            process.send_signal(ending)
+        for mode in (signal.SIGINT, signal.SIGQUIT):
+            process.send_signal(mode)
             with suppress(psutil.TimeoutExpired):
                 process.wait(STOP_SECONDS)
                 return
@@ -121,7 +121,7 @@ def _state(home: Path) -> Path:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Holds the lock under which the server is started and stopped."""
+    """Holds the lock for starting and stopping the server."""
     lock = FileLock(private_folder(private_folder(home) / "run") / "postgres.lock", timeout=2 * START_SECONDS)
     try:
         lock.acquire()
@@ -139,27 +139,27 @@ def _locked(home: Path) -> Iterator[None]:
 
 def _last(home: Path) -> EmbeddedPostgres | None:
     with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
-        found: dict[str, Any] = json.loads((home / "run" / "postgres.json").read_text())
+        state: dict[str, Any] = json.loads((home / "run" / "postgres.json").read_text())
         return EmbeddedPostgres(
-            Running(**found["process"]), Path(found["folder"]), str(found["user"]), str(found["database"])
+            Running(**state["process"]), Path(state["folder"]), str(state["user"]), str(state["database"])
         )
     return None
 
 
 def _adopt(home: Path) -> EmbeddedPostgres | None:
-    """The server that runs on the data folder though the state does not tell of it, once it is ready."""
+    """The server of the data folder that the state does not name, once it is ready."""
     data = files.data_folder(home)
     with suppress(OSError, ValueError, IndexError, psutil.Error):
         lines = (data / "postmaster.pid").read_text().splitlines()
         process = psutil.Process(int(lines[0]))
         if process.name() != "postgres" or str(data) not in process.cmdline():
-            # The number went to another program: PostgreSQL might take it for its own.
+            # Another program has this number now: PostgreSQL might mistake it for a server.
             (data / "postmaster.pid").unlink()
             return None
         server = _server(process, Path(lines[4]))
         if files.socket_file(server.folder).exists() and _ready(server):
             return server
-        _end(server)
+        _shut_down(server)
     return None
 
 
@@ -182,9 +182,9 @@ def _launch(home: Path) -> EmbeddedPostgres:
         server = _server(psutil.Process(process.pid), folder)
         if _ready(server, process):
             return server
-        found = files.log_tail(home, start)
-        if not any(text in found for text in _SOON_OVER) or time.monotonic() > until:
-            raise _not_started(home, found, process.poll())
+        output = files.log_tail(home, start)
+        if not any(text in output for text in _TRANSIENT) or time.monotonic() > until:
+            raise _not_started(home, output, process.poll())
         time.sleep(0.1)
         if other := _adopt(home):
             return other
@@ -202,19 +202,19 @@ def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _not_started(home: Path, found: str, code: int | None) -> TaxiError:
+def _not_started(home: Path, output: str, code: int | None) -> TaxiError:
     return TaxiError(
         "The embedded PostgreSQL did not start.",
         expected=f"a server that answers within {START_SECONDS} seconds",
-        found=f"{'no answer' if code is None else f'it ended with {code}'}; its last lines:\n            {found}",
+        found=f"{'no answer' if code is None else f'it ended with {code}'}; its last lines:\n            {output}",
         where=f"its log: {files.log_file(home)}",
         intact=f"its data in {files.data_folder(home)}",
-        next_step="mend what the log names and try again, or set POSTGRES_HOST to a server of yours",
+        next_step="correct what the log names and try again, or set POSTGRES_HOST to a server of yours",
     )
 
 
 def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes] | None = None) -> bool:
-    """Waits until the server answers; False where its process ends first, or where it takes too long."""
+    """Waits until the server answers; returns False if its process ends first, or if it takes too long."""
     import psycopg
 
     until = time.monotonic() + START_SECONDS
@@ -223,7 +223,7 @@ def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes] | None = N
             return True
         time.sleep(0.02)
     if process and process.poll() is None:
-        _end(server)
+        _shut_down(server)
         process.wait()
     return False
 
@@ -243,7 +243,7 @@ def _superuser(server: EmbeddedPostgres) -> Any:
 
 
 def _bootstrap(server: EmbeddedPostgres, user: str, database: str) -> None:
-    """Makes the login role and its database, where they are missing."""
+    """Creates the login role and its database, where they are missing."""
     from psycopg import sql
 
     with _superuser(server) as connection:

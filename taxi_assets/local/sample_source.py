@@ -1,4 +1,4 @@
-"""The sample source as a local server: one process, whatever the number of rows that is asked of it."""
+"""The sample source as a local server: one process for any number of rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from taxi_assets.local.service import LocalServer
+from taxi_assets.local.service import LocalServer, responds
 
 
 def _command(home: Path, port: int) -> Sequence[str]:
@@ -14,18 +14,10 @@ def _command(home: Path, port: int) -> Sequence[str]:
     return [sys.executable, "-m", "taxi_assets.sources.sample", "--port", str(port), "--folder", folder]
 
 
-def _answers(url: str) -> bool:
-    import requests
-
-    with requests.Session() as session:
-        session.trust_env = False
-        return session.get(f"{url}/health", timeout=2).text == "sample source"
-
-
-SAMPLE_SOURCE = LocalServer("sample source", _command, _answers)
-"""The server that makes trips up; its files are kept in `{home}/sample`."""
+SAMPLE_SOURCE = LocalServer("sample source", _command, lambda url: responds(f"{url}/health", "sample source"))
+"""The server of synthetic trips. Its files are in `{home}/sample`."""
 
 
 def sample_url(home: Path, rows: int) -> str:
-    """The address of made-up months of that many rows; starts the server where it does not run."""
+    """The address of synthetic months with that many rows. Starts the server where it does not run."""
     return f"{SAMPLE_SOURCE.ensure(home).url}/rows-{rows}"

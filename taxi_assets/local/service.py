@@ -1,8 +1,7 @@
-"""A local server in the background: started when it is needed, once, however many processes ask at the same time.
+"""A local server in the background, started on demand: once, even if several processes need it at the same time.
 
-What is known of a running server stands in `{home}/run/{name}.json`, its output in `{home}/log/{name}.log`. A process
-is recognised by its number and its start time together, so that another program that got the same number is never
-taken for the server, and never stopped.
+Its state is `{home}/run/{name}.json`, its output `{home}/log/{name}.log`. Number and start time together identify its
+process, so that another program with the same number is never mistaken for the server, and never stopped.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ STOP_SECONDS = 15
 
 @dataclass(frozen=True)
 class Running:
-    """A server that was started.
+    """The process of a server.
 
     Attributes:
-        pid: Its process.
-        started: When that process began, in seconds since 1970, as the operating system says.
-        port: Where it listens on loopback.
+        pid: Its number.
+        started: When it started, in seconds since 1970, by the operating system.
+        port: The port on loopback.
     """
 
     pid: int
@@ -43,11 +42,11 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The server's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether this process still runs."""
         try:
             process = psutil.Process(self.pid)
             return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
@@ -57,13 +56,13 @@ class Running:
 
 @dataclass(frozen=True)
 class LocalServer:
-    """How to start one kind of server.
+    """A kind of server, and how to start it.
 
     Attributes:
         name: Its name in files and messages.
-        command: Makes the command line from the folder of all local state and a free port.
+        command: Returns the command line for the folder of all local state and a free port.
         answers: Whether the server at this address is ready; may raise while it is not.
-        environment: What its process gets besides this process's environment.
+        environment: Returns further environment variables of its process.
     """
 
     name: str
@@ -75,24 +74,24 @@ class LocalServer:
         return private_folder(home / "run") / f"{self.name}.json"
 
     def lock(self, home: Path) -> FileLock:
-        """Held while the server is started or stopped."""
+        """The lock for starting and stopping the server."""
         return FileLock(private_folder(home / "run") / f"{self.name}.lock", timeout=2 * START_SECONDS)
 
     def running(self, home: Path) -> Running | None:
         """The server, where it runs."""
         with suppress(FileNotFoundError, ValueError, TypeError):
-            found = Running(**json.loads(self._state(home).read_text()))
-            return found if found.alive() else None
+            server = Running(**json.loads(self._state(home).read_text()))
+            return server if server.alive() else None
         return None
 
     def ensure(self, home: Path) -> Running:
-        """The running server; starts it where it does not run.
+        """The running server. Starts it where it does not run.
 
         Raises:
-            TaxiError: It did not come up; says where its output stands.
+            TaxiError: It did not start; names the file of its output.
         """
-        if found := self.running(home):
-            return found
+        if server := self.running(home):
+            return server
         with self.lock(home):
             return self.running(home) or self._start(home)
 
@@ -132,19 +131,29 @@ class LocalServer:
         return None
 
     def stop(self, home: Path) -> bool:
-        """Ends the server, where it runs. Its data stays."""
+        """Stops the server; returns whether it ran. Its data stays."""
         with self.lock(home):
-            if not (found := self.running(home)):
+            if not (server := self.running(home)):
                 return False
-            process = psutil.Process(found.pid)
-            for end in (process.terminate, process.kill):
+            process = psutil.Process(server.pid)
+            for send in (process.terminate, process.kill):
                 with suppress(psutil.NoSuchProcess):
-                    end()
+                    send()
                 until = time.monotonic() + STOP_SECONDS
-                # Not process.wait: whoever started it may live and not have asked how it ended.
-                while found.alive() and time.monotonic() < until:
+                # Not process.wait: the parent may be alive and may not have waited for it.
+                while server.alive() and time.monotonic() < until:
                     time.sleep(0.02)
             return True
+
+
+def responds(url: str, text: str | None = None) -> bool:
+    """Whether a GET of this address succeeds, without a proxy; with `text`, whether that is the body."""
+    import requests
+
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.get(url, timeout=5)
+        return response.ok and text in (None, response.text)
 
 
 def port_is_free(port: int) -> bool:
@@ -156,10 +165,10 @@ def port_is_free(port: int) -> bool:
     return False
 
 
-def free_port(wanted: int | None = None) -> int:
-    """A free port on loopback: the wanted one, if it is free."""
-    if wanted and port_is_free(wanted):
-        return wanted
+def free_port(preferred: int | None = None) -> int:
+    """A free port on loopback: the preferred one, if it is free."""
+    if preferred and port_is_free(preferred):
+        return preferred
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""All local services under one roof: which there are, which these settings call for, start, stop, where they are."""
+"""The embedded services: which ones exist and which ones the settings need."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from taxi_assets.settings import Settings
 
 
 @dataclass(frozen=True)
-class Service:
-    """A local service.
+class EmbeddedService:
+    """An embedded service.
 
     Attributes:
-        needed: Whether these settings leave its place to the embedded one.
-        start: Starts it where it does not run; returns where it is.
-        stop: Ends it; whether it ran.
-        where: Where it runs; None: it does not.
+        needed: Whether the settings name no other service in its place.
+        start: Starts it where it does not run; returns its address.
+        stop: Stops it; returns whether it ran.
+        address: Its address; None: it does not run.
     """
 
     needed: Callable[[Settings], bool]
     start: Callable[[Settings], str]
     stop: Callable[[Path], bool]
-    where: Callable[[Path], str | None]
+    address: Callable[[Path], str | None]
 
 
-def _server(server: LocalServer, needed: Callable[[Settings], bool]) -> Service:
-    def where(home: Path) -> str | None:
-        found = server.running(home)
-        return found.url if found else None
+def _server(server: LocalServer, needed: Callable[[Settings], bool]) -> EmbeddedService:
+    def address(home: Path) -> str | None:
+        running = server.running(home)
+        return running.url if running else None
 
-    return Service(needed, lambda settings: server.ensure(settings.taxi_home).url, server.stop, where)
+    return EmbeddedService(needed, lambda settings: server.ensure(settings.taxi_home).url, server.stop, address)
 
 
 def _start_postgres(settings: Settings) -> str:
     return f"socket in {postgres.ensure(settings.taxi_home, settings.postgres_user, settings.postgres_dbname).folder}"
 
 
-def _where_postgres(home: Path) -> str | None:
-    found = postgres.running(home)
-    return f"socket in {found.folder}" if found else None
+def _postgres_address(home: Path) -> str | None:
+    server = postgres.running(home)
+    return f"socket in {server.folder}" if server else None
 
 
 def _no_cloud(settings: Settings) -> bool:
@@ -53,13 +53,13 @@ def _no_cloud(settings: Settings) -> bool:
 
 
 SERVICES = {
-    "PostgreSQL": Service(lambda s: s.postgres_host is None, _start_postgres, postgres.stop, _where_postgres),
+    "PostgreSQL": EmbeddedService(lambda s: s.postgres_host is None, _start_postgres, postgres.stop, _postgres_address),
     "sample source": _server(SAMPLE_SOURCE, lambda s: s.taxi_source_url is None),
     "Cloud Storage emulator": _server(CLOUD_STORAGE, _no_cloud),
     "BigQuery emulator": _server(BIGQUERY, _no_cloud),
 }
 
 
-def needed(settings: Settings) -> dict[str, Service]:
-    """The services that these settings call for."""
+def needed(settings: Settings) -> dict[str, EmbeddedService]:
+    """The services that the settings need."""
     return {name: service for name, service in SERVICES.items() if service.needed(settings)}

@@ -233,7 +233,7 @@ def test_settings_that_are_secret_are_not_shown() -> None:
         taxi_smtp_password="secret",  # type: ignore[arg-type]
         taxi_webhook_token="secret",  # type: ignore[arg-type]
     )
-    assert "secret" not in repr(settings) + "".join(settings.shown(name) for name in Settings.model_fields)
+    assert "secret" not in repr(settings) + "".join(settings.redacted(name) for name in Settings.model_fields)
 
 
 def test_a_team_without_an_at_sign_is_refused() -> None:
