@@ -55,7 +55,7 @@ class EmbeddedPostgres:
 
     def reachable(self) -> bool:
         """Whether its process runs and its socket exists."""
-        return self.process.alive() and files.socket_file(self.folder).exists()
+        return self.process.alive() and (self.folder / files.SOCKET_NAME).exists()
 
 
 def running(home: Path) -> EmbeddedPostgres | None:
@@ -157,7 +157,7 @@ def _adopt(home: Path) -> EmbeddedPostgres | None:
             (data / "postmaster.pid").unlink()
             return None
         server = _server(process, Path(lines[4]))
-        if files.socket_file(server.folder).exists() and _ready(server):
+        if server.reachable() and _ready(server):
             return server
         _shut_down(server)
     return None

@@ -27,7 +27,8 @@ PORT = 5432
 
 _NOBODY = 65534
 _LONGEST_SOCKET = 107
-_SOCKET_NAME = f".s.PGSQL.{PORT}"
+SOCKET_NAME = f".s.PGSQL.{PORT}"
+"""The name of the socket in its folder."""
 
 _CONFIGURATION = """\
 # Written by taxi_assets at each start of the server.
@@ -169,16 +170,11 @@ def socket_folder(home: Path, last: Path | None) -> Path:
         last: The folder of the last start; used again, where it is a private temporary one.
     """
     folder = home / "run" / "pg"
-    if len(os.fsencode(folder / _SOCKET_NAME)) <= _LONGEST_SOCKET:
+    if len(os.fsencode(folder / SOCKET_NAME)) <= _LONGEST_SOCKET:
         return private_folder(folder)
     if last is not None and last.parent == Path(tempfile.gettempdir()) and _is_private(last):
         return last
     return Path(tempfile.mkdtemp(prefix="taxi-pg-"))
-
-
-def socket_file(folder: Path) -> Path:
-    """The socket."""
-    return folder / _SOCKET_NAME
 
 
 def _is_private(folder: Path) -> bool:

@@ -44,6 +44,11 @@ def folder_name(address: str) -> str:
     return f"{readable}-{hashlib.sha256(known.encode()).hexdigest()[:8]}"
 
 
+def is_file(address: str) -> bool:
+    """Whether an address is a file of this machine."""
+    return address.startswith("file://")
+
+
 def file_path(address: str) -> Path:
     """The path of a `file://` address.
 

@@ -104,8 +104,3 @@ def _unreadable(error: OSError, address: str) -> SourceError:
         where=redacted(address),
         next_step="make it a file that this user may read",
     )
-
-
-def is_file(address: str) -> bool:
-    """Whether an address is a file of this machine."""
-    return address.startswith("file://")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import SOURCES, Settings, readable
-from taxi_assets.sources.addresses import folder_name, join, redacted
+from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
 from taxi_assets.sources.download import Progress, Request, fetch_file
 from taxi_assets.sources.errors import NotFound, NotPublished, SourceError
-from taxi_assets.sources.folder import FileTransport, is_file, require_folder
+from taxi_assets.sources.folder import FileTransport, require_folder
 from taxi_assets.sources.http import HttpTransport
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
 from taxi_assets.sources.record import Published, RawFile, SourceFile
