@@ -16,31 +16,31 @@ from taxi_assets.trips.table import TripTable
 
 @dataclass(frozen=True)
 class LoadEntry:
-    """One load.
+    """One load in the load log.
 
     Attributes:
         store: `postgres`, `lake` or `bigquery`.
         service: `yellow`.
         source_month: The month of the file.
-        place: Where the rows stand in the store: `ny_taxi.yellow_cab_data`, `gs://…`.
+        place: Where the rows are in the store: `ny_taxi.yellow_cab_data`, `gs://…`.
         url: The file's address.
         sha256: Its checksum.
-        etag: What its server said of its version.
-        last_modified: When its server said that it changed.
+        etag: Its ETag.
+        last_modified: Its Last-Modified, an HTTP date.
         source_bytes: Its size.
         rows_read: Rows of the file.
         rows_kept: Rows written.
-        rows_rejected: Rows left out.
-        rejected: Rows left out by reason.
+        rows_rejected: Rejected rows.
+        rejected: Rejected rows by reason.
         cents: Whole cents of `total_amount` in the rows written.
-        cents_rejected: The same of the rows left out.
+        cents_rejected: The same of the rejected rows.
         run_id: Dagster's run.
         started_by: Who or what started it.
         code_version: The version of columns and rules.
-        configuration: What the load was told.
+        configuration: The run's options, and the version of the code.
         seconds: How long it took.
-        id: Its number in the log; None before it stands there.
-        loaded_at: When; None before it stands there.
+        id: Its id in the load log; None before it is written.
+        loaded_at: When it was written; None before.
     """
 
     store: str
@@ -88,11 +88,11 @@ class CleanedMonth:
 
     @property
     def trial(self) -> bool:
-        """Whether these are the rows of a trial, and not the whole month."""
+        """Whether these are only some rows of the month, for a trial."""
         return bool(self.kept.metadata.get("limit"))
 
     def entry(self, store: str, place: str, provenance: Provenance = NO_RUN) -> LoadEntry:
-        """The entry for the load log: also how many rows and cents the store must hold afterwards.
+        """The entry for the load log, with the rows and cents that the store must hold after the load.
 
         Args:
             store: `postgres`, `lake` or `bigquery`.

@@ -1,6 +1,6 @@
 """The registry: every column of the trip records, declared once.
 
-Arrow types, Postgres DDL, the BigQuery schema, the columns shown in Dagster and the docs come from here. The names and
+Arrow types, PostgreSQL's DDL, the BigQuery schema and Dagster's column schemas come from this module. The names and
 meanings are those of the TLC's data dictionaries, https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page.
 """
 
@@ -14,7 +14,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 FIRST_MONTH = date(2019, 1, 1)
-"""The oldest month the platform knows: the first with zone ids in every file and a congestion surcharge."""
+"""The oldest month of the platform: the first with zone ids in every file and a congestion surcharge."""
 
 
 class ColumnType(StrEnum):
@@ -75,7 +75,7 @@ class Column:
     """One column.
 
     Attributes:
-        name: Its name here, snake_case of the TLC's.
+        name: Its name in the stores, the TLC's in snake_case.
         type: Its type in every store.
         description: What it means.
         sources: Its names in the files, any of them; empty for a column that the platform adds.

@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from taxi_assets.errors import TaxiError
 
-FETCH_AGAIN = "fetch the file again; if it comes the same, its publisher has to mend it"
-
 
 class InvalidFile(TaxiError):
-    """A month's file is not what it should be. Nothing of it was kept, so nothing of it can reach a store."""
+    """A month's file is broken or not a file of trips. Nothing of it is kept, so nothing of it reaches a store."""
 
-    def __init__(
-        self,
-        summary: str,
-        *,
-        expected: str,
-        found: str,
-        where: str,
-        next_step: str = FETCH_AGAIN,
-    ) -> None:
-        super().__init__(
-            summary,
-            expected=expected,
-            found=found,
-            where=where,
-            intact="every month that was loaded before; nothing of this file was kept",
-            next_step=next_step,
-        )
+    default_intact = "every month that was loaded before; nothing of this file was kept"
+    default_next_step = "fetch the file again; if it comes the same, its publisher has to repair it"
