@@ -1,4 +1,4 @@
-"""Several months as a backfill of Dagster, handed to the daemon where one runs: it goes on whatever happens here."""
+"""Several months as a backfill that Dagster's daemon runs, where one runs; it goes on when this command ends."""
 
 from __future__ import annotations
 
@@ -18,58 +18,68 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _ALIVE_SECONDS = 75
-_GONE_SECONDS = 180
-_LOOK_SECONDS = 2.0
-_NEEDED = {"BACKFILL", "QUEUED_RUN_COORDINATOR"}
-_PLACES = ("postgres_schema", "bigquery_dataset", "gcp_project", "gcs_bucket", "storage_emulator_host")
+_LOST_SECONDS = 180
+_POLL_SECONDS = 2.0
+_REQUIRED_DAEMONS = {"BACKFILL", "QUEUED_RUN_COORDINATOR"}
+_TARGET_SETTINGS = ("postgres_schema", "bigquery_dataset", "gcp_project", "gcs_bucket", "storage_emulator_host")
 
 
 def daemon_runs(instance: dg.DagsterInstance, within_seconds: float = _ALIVE_SECONDS) -> bool:
-    """Whether a daemon that takes backfills has given a sign of life lately."""
-    now, beats = time.time(), instance.get_daemon_heartbeats()
-    return all(name in beats and now - beats[name].timestamp < within_seconds for name in _NEEDED)
+    """Whether the daemons that a backfill needs had a heartbeat within so many seconds."""
+    now, heartbeats = time.time(), instance.get_daemon_heartbeats()
+    return all(name in heartbeats and now - heartbeats[name].timestamp < within_seconds for name in _REQUIRED_DAEMONS)
 
 
 def can_run_on_daemon(instance: dg.DagsterInstance) -> bool:
-    """Whether a daemon runs, and would load into the same places: it does not know what this shell overrides."""
-    files = read_settings({})
-    return daemon_runs(instance) and all(getattr(settings(), name) == getattr(files, name) for name in _PLACES)
+    """Whether a daemon runs and loads into the same places: it does not have the variables of this shell."""
+    daemon_settings = read_settings({})
+    return daemon_runs(instance) and all(
+        getattr(settings(), name) == getattr(daemon_settings, name) for name in _TARGET_SETTINGS
+    )
 
 
 def run_on_daemon(
-    instance: dg.DagsterInstance, pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions
+    instance: dg.DagsterInstance,
+    pipeline: PipelineSpec,
+    months: Sequence[date],
+    stores: Sequence[str],
+    options: RunOptions,
 ) -> dict[date, Outcome]:
-    """Requests the backfill and tells how far it is, until it is over.
+    """Adds a backfill and prints its progress until it ends.
 
     Args:
-        instance: Dagster's, with a daemon that works for it.
+        instance: Dagster's instance, with a running daemon.
         pipeline: The pipeline.
-        months: The months; one for which a run waits already is left to that run.
+        months: The months; those with a run that has not ended are left out.
         stores: The stores to load.
-        how: What the runs are told.
+        options: The options of the runs.
 
     Raises:
-        KeyboardInterrupt: The person does not want to wait; the backfill goes on.
+        KeyboardInterrupt: The user does not wait for the end; the backfill goes on.
     """
     from taxi_assets.instance.history import months_in_progress
 
     busy = months_in_progress(instance, pipeline.service)
-    elsewhere = Outcome("left", "a run waits or is under way already")
-    taken = {month: elsewhere for month in months if month_name(month) in busy}
-    wanted = [month for month in months if month not in taken]
-    if not wanted:
-        return taken
-    backfill = _request(instance, pipeline, wanted, stores, how)
-    messages().print(f"Backfill {backfill}, {len(wanted)} months: the daemon runs it. Ctrl-C leaves it to itself.")
+    in_progress = Outcome("left", "a run waits or is under way already")
+    left_out = {month: in_progress for month in months if month_name(month) in busy}
+    requested = [month for month in months if month not in left_out]
+    if not requested:
+        return left_out
+    backfill = _add_backfill(instance, pipeline, requested, stores, options)
+    messages().print(f"Backfill {backfill}, {len(requested)} months: the daemon runs it. Ctrl-C leaves it to itself.")
     try:
-        return taken | _watch(instance, backfill, wanted)
+        return left_out | _watch(instance, backfill, requested)
     except KeyboardInterrupt:
         messages().print(f"Backfill {backfill} goes on without this command; the UI shows it and can cancel it.")
         raise
 
 
-def _request(
-    instance: dg.DagsterInstance, pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions
+def _add_backfill(
+    instance: dg.DagsterInstance,
+    pipeline: PipelineSpec,
+    months: Sequence[date],
+    stores: Sequence[str],
+    options: RunOptions,
 ) -> str:
     import dagster as dg
 
@@ -86,41 +96,41 @@ def _request(
         time=time.time(),
         title=f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}",
         tags=started_by(),
-        run_config=how.config(pipeline.service),
+        run_config=options.config(pipeline.service),
     )
 
 
 def _watch(instance: dg.DagsterInstance, backfill_id: str, months: Sequence[date]) -> dict[date, Outcome]:
     from taxi_assets.instance.dagster_private import has_ended
 
-    told: dict[date, Outcome] = {}
+    printed: dict[date, Outcome] = {}
     while True:
         backfill = instance.get_backfill(backfill_id)
-        over = backfill is None or has_ended(backfill)
-        now = _outcomes(instance, backfill_id)
-        for month, outcome in now.items():
-            if outcome.end != "left" and told.get(month) != outcome:
-                done = sum(found.end != "left" for found in now.values())
+        ended = backfill is None or has_ended(backfill)
+        outcomes = _read_outcomes(instance, backfill_id)
+        for month, outcome in outcomes.items():
+            if outcome.end != "left" and printed.get(month) != outcome:
+                done = sum(other.end != "left" for other in outcomes.values())
                 messages().print(f"[bold]{done} of {len(months)}[/]: {month_name(month)} {outcome.end}")
-                told[month] = outcome
-        if over or not daemon_runs(instance, _GONE_SECONDS):
+                printed[month] = outcome
+        if ended or not daemon_runs(instance, _LOST_SECONDS):
             break
-        time.sleep(_LOOK_SECONDS)
-    if not over:
+        time.sleep(_POLL_SECONDS)
+    if not ended:
         messages().print("The daemon gives no sign of life; the backfill goes on as soon as it is back: taxi dev")
-    return {month: now.get(month, Outcome("left", "no run has begun")) for month in months}
+    return {month: outcomes.get(month, Outcome("left", "no run has begun")) for month in months}
 
 
-def _outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date, Outcome]:
-    """How the newest run of each month of the backfill stands."""
+def _read_outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date, Outcome]:
+    """The state of the newest run of each month of the backfill."""
     import dagster as dg
 
     from taxi_assets.instance.history import failure_reason
 
-    found: dict[date, Outcome] = {}
+    outcomes: dict[date, Outcome] = {}
     for run in instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id})):
         name = run.tags.get("dagster/partition")
-        if not name or parse_month(name) in found:
+        if not name or parse_month(name) in outcomes:
             continue
         if run.is_success:
             outcome = Outcome("loaded")
@@ -128,5 +138,5 @@ def _outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date, Outc
             outcome = Outcome("left", "under way")
         else:
             outcome = Outcome("failed", f"run {run.run_id}: {failure_reason(instance, run)}")
-        found[parse_month(name)] = outcome
-    return found
+        outcomes[parse_month(name)] = outcome
+    return outcomes

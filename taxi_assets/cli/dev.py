@@ -1,4 +1,4 @@
-"""`taxi dev`: the local services, then Dagster's UI and its daemon, each started again should it die."""
+"""`taxi dev`: starts the local services, then Dagster's UI and daemon, and restarts what ends."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from taxi_assets.local.service import port_is_free
 from taxi_assets.settings import PROJECT_ROOT, settings
 
 CHECK_SECONDS = 0.5
-LONGEST_PAUSE = 30.0
+MAX_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
+"""A process that ran this long starts again after the shortest pause."""
 STOP_SECONDS = 20
 
 
 @dataclass
 class Supervised:
-    """A process that is started again when it ends, after a pause that grows while it keeps failing."""
+    """A process that starts again when it ends, after a pause that doubles with each failure."""
 
     name: str
     command: list[str]
@@ -36,19 +37,19 @@ class Supervised:
     pause: float = 1.0
     due: float = field(default_factory=time.monotonic)
 
-    def tend(self) -> None:
-        """Starts it where it does not run and its pause is over."""
+    def keep_running(self) -> None:
+        """Starts the process if it does not run and its pause is over."""
         now = time.monotonic()
         if self.process and (code := self.process.poll()) is not None:
             self.process = None
-            self.pause = 1.0 if now - self.began > STEADY_SECONDS else min(2 * self.pause, LONGEST_PAUSE)
+            self.pause = 1.0 if now - self.began > STEADY_SECONDS else min(2 * self.pause, MAX_PAUSE_SECONDS)
             self.due = now + self.pause
             messages().print(f"The {self.name} ended with {code}; it starts again in {self.pause:.0f} s.")
         if not self.process and now >= self.due:
             self.process, self.began = subprocess.Popen(self.command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL), now
 
     def stop(self) -> None:
-        """Ends it, politely first."""
+        """Interrupts the process; kills it if it does not end."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
@@ -59,7 +60,10 @@ class Supervised:
 
 
 def develop(port: int) -> int:
-    """Runs until it is interrupted.
+    """Runs until it is interrupted; returns the exit code.
+
+    Args:
+        port: The UI's port on loopback.
 
     Raises:
         TaxiError: The port is taken, or a local service does not start.
@@ -87,33 +91,33 @@ def develop(port: int) -> int:
         f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
     )
     try:
-        _until_interrupted(processes)
+        _supervise(processes)
     finally:
-        _take_back_signs_of_life()
+        _wipe_heartbeats()
     return 0
 
 
-def _take_back_signs_of_life() -> None:
-    """Forgets when the daemon was last seen: a backfill that starts now must not wait for it."""
+def _wipe_heartbeats() -> None:
+    """Removes the daemon's heartbeats: a backfill that starts now must not wait for it."""
     from dagster import DagsterInstance
 
     with suppress(Exception), DagsterInstance.get() as instance:
         instance.wipe_daemon_heartbeats()
 
 
-def _until_interrupted(processes: list[Supervised]) -> None:
-    ended = False
+def _supervise(processes: list[Supervised]) -> None:
+    interrupted = False
 
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal ended
-        ended = True
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, interrupt)
     try:
-        while not ended:
+        while not interrupted:
             for process in processes:
-                process.tend()
+                process.keep_running()
             time.sleep(CHECK_SECONDS)
     finally:
         for process in processes:

@@ -1,1 +1,1 @@
-"""Dagster's instance: storage, run launcher, dead runs, run creation."""
+"""Dagster's instance: its storage and run launcher, the runs that this project creates, and dead runs."""

@@ -1,4 +1,4 @@
-"""What Dagster knows of a month's runs: which are under way, and how the last attempt at a version of a file ended."""
+"""The runs of a month: those in progress, and the end of the last attempt at a version of its file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
 
 FILE_TAG = "taxi/file"
-"""The tag of a run that says for which version of a month's file it was requested."""
+"""The tag with the version of the month's file for which a run was requested."""
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _PARTITION_TAG = "dagster/partition"
@@ -29,11 +29,11 @@ class Attempt:
     """The last run for a version of a file.
 
     Attributes:
-        run_id: Dagster's run.
-        number: How many runs there were for that version, this one included.
-        ended: When it ended.
-        transient: Whether trying again is worth it.
-        succeeded: Whether it went well.
+        run_id: The run.
+        number: The number of runs for that version, this one included.
+        ended: The time of its end.
+        transient: Whether it failed for a transient reason.
+        succeeded: Whether it succeeded.
     """
 
     run_id: str
@@ -44,23 +44,23 @@ class Attempt:
 
 
 def months_in_progress(instance: dg.DagsterInstance, service: str) -> set[str]:
-    """The months of a service for which a run waits, is under way or will be retried, or that a backfill will reach."""
+    """The months of a service with a run that has not ended or will be retried, or in a backfill that has not ended."""
     months = set()
     unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        if _is_of(run, service):
+        if _belongs_to(run, service):
             months.add(run.tags.get(_PARTITION_TAG, ""))
     # Between a failure and its retry there is a moment without a run.
     retried = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY_TAG: "true"})
     for run in instance.get_runs(retried, limit=100):
-        if _is_of(run, service) and _RETRIED_TAG not in run.tags:
+        if _belongs_to(run, service) and _RETRIED_TAG not in run.tags:
             months.add(run.tags.get(_PARTITION_TAG, ""))
     for backfill in requested_backfills(instance):
         months.update(_months_of(backfill, service))
     return months - {""}
 
 
-def _is_of(run: dg.DagsterRun, service: str) -> bool:
+def _belongs_to(run: dg.DagsterRun, service: str) -> bool:
     if run.asset_selection:
         return any(key.path[0] == service for key in run.asset_selection)
     return run.job_name.startswith(f"{service}_")
@@ -77,7 +77,7 @@ def _months_of(backfill: PartitionBackfill, service: str) -> Iterator[str]:
 
 
 def last_attempt(instance: dg.DagsterInstance, version: str) -> Attempt | None:
-    """How the last run that was requested for a version of a file ended; None where there was none."""
+    """The last run that was requested for a version of a file; None: there was none."""
     records = instance.get_run_records(dg.RunsFilter(tags={FILE_TAG: version}), limit=100)
     if not records:
         return None
@@ -86,13 +86,13 @@ def last_attempt(instance: dg.DagsterInstance, version: str) -> Attempt | None:
         run.run_id,
         len(records),
         datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp,
-        run.status == dg.DagsterRunStatus.FAILURE and _may_pass(instance, run.run_id),
+        run.status == dg.DagsterRunStatus.FAILURE and _is_transient(instance, run.run_id),
         run.status == dg.DagsterRunStatus.SUCCESS,
     )
 
 
-def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a failed run is worth another try: its process died, or each step failed for something that may pass."""
+def _is_transient(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a failed run is worth another try: its process died, or each failed step had a transient error."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         data = entry.dagster_event.step_failure_data.user_failure_data if entry.dagster_event else None
         if data is None or TRANSIENT not in data.metadata or not data.metadata[TRANSIENT].value:
@@ -101,16 +101,15 @@ def _may_pass(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def failure_reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """Why a run did not end well, in a line."""
+    """The reason of a run that did not succeed, in one line."""
     if run.status == dg.DagsterRunStatus.CANCELED:
         return "cancelled"
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         if entry.dagster_event:
             failure = entry.dagster_event.step_failure_data
-            said = failure.user_failure_data and failure.user_failure_data.description
-            return (
-                (said or (failure.error.message if failure.error else "") or "no reason given").strip().splitlines()[0]
-            )
+            text = failure.user_failure_data and failure.user_failure_data.description
+            text = text or (failure.error.message if failure.error else "") or "no reason given"
+            return text.strip().splitlines()[0]
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         if entry.dagster_event and entry.dagster_event.message:
             return entry.dagster_event.message.splitlines()[0]

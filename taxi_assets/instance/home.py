@@ -1,4 +1,4 @@
-"""Where Dagster keeps its own files: below `TAXI_HOME`, wherever `taxi` is called from."""
+"""The folder of Dagster's own files, below `TAXI_HOME`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from taxi_assets.settings import PROJECT_ROOT, settings
 
 
 def dagster_folder() -> Path:
-    """`{TAXI_HOME}/dagster`, made where it is missing."""
+    """Makes the folder `{TAXI_HOME}/dagster`, if it is missing."""
     return private_folder(private_folder(settings().taxi_home) / "dagster")
 
 
 def dagster_home() -> Path:
-    """A folder that `DAGSTER_HOME` can name: `{TAXI_HOME}/dagster` with the project's `dagster.yaml` as it is now."""
+    """Copies the project's `dagster.yaml` to `{TAXI_HOME}/dagster`, which `DAGSTER_HOME` can name then."""
     folder = dagster_folder()
-    ours, theirs = PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml"
-    if not theirs.exists() or theirs.read_bytes() != ours.read_bytes():
-        shutil.copyfile(ours, theirs)
+    source, copy = PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml"
+    if not copy.exists() or copy.read_bytes() != source.read_bytes():
+        shutil.copyfile(source, copy)
     return folder
 
 
 def set_dagster_home() -> None:
-    """Sets `DAGSTER_HOME` for this process and its children, unless somebody did."""
+    """Sets `DAGSTER_HOME` for this process and its children, unless it is set."""
     if not os.environ.get("DAGSTER_HOME"):
         os.environ["DAGSTER_HOME"] = str(dagster_home())

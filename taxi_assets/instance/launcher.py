@@ -1,7 +1,7 @@
-"""Finds runs whose process died, whoever started them: what `dagster.yaml` names as the run launcher.
+"""The run launcher that `dagster.yaml` names; it finds runs whose process died.
 
-Under the daemon, Dagster's run monitoring asks `check_run_worker_health` about every run that is under way, and marks
-the dead ones failed, so that run retries take over. `taxi run` does the same with `fail_dead_runs` before it begins.
+The daemon's run monitoring calls `check_run_worker_health` for every run in progress and marks dead runs failed, so
+that run retries start them again. `taxi run` calls `fail_dead_runs` before it begins.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from taxi_assets.instance.dagster_private import (
     LaunchRunContext,
     WorkerStatus,
 )
-from taxi_assets.instance.processes import HOST_TAG, dead_process
+from taxi_assets.instance.processes import HOST_TAG, find_dead_process
 
-_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _INTACT = "Every store holds the old month or the new one, whole. The retry goes on with the step that was cut off."
 
 
 class TaxiRunLauncher(dg.DefaultRunLauncher):
-    """Launches runs as Dagster does by default, and knows whether their processes live."""
+    """Launches runs as Dagster does by default, and checks whether their processes are alive."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> TaxiRunLauncher:
@@ -32,32 +32,28 @@ class TaxiRunLauncher(dg.DefaultRunLauncher):
         return cls(inst_data=inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Writes down from which machine, too."""
+        """Also tags the run with this machine."""
         self._instance.add_run_tags(context.dagster_run.run_id, {HOST_TAG: socket.gethostname()})
         super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """It does."""
+        """True: run monitoring may ask."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Failed where the run's process is known to be dead; a run that cannot be judged from here counts as well."""
-        if death := dead_process(self._instance, run):
+        """Failed if the run's process is known to be dead, else running."""
+        if death := find_dead_process(self._instance, run):
             return CheckRunHealthResult(WorkerStatus.FAILED, f"{death} {_INTACT}")
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
 
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Marks the runs whose process is known to be dead as failed, and frees their places in the pools.
-
-    Returns:
-        What was found, a sentence a run.
-    """
-    found = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
-        if death := dead_process(instance, run):
+def fail_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Marks the runs whose process is known to be dead as failed, frees their slots in the pools, and returns them."""
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS)):
+        if death := find_dead_process(instance, run):
             instance.report_run_failed(run, f"{death} {_INTACT}")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            found.append(f"Run {run.run_id} of {run.job_name} was under way no more. {death}")
-    return found
+            dead.append(run)
+    return dead

@@ -1,4 +1,4 @@
-"""The project's jobs as Dagster names them in a run: for processes that create runs themselves."""
+"""The project's jobs as a run names them, for the processes that create runs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which process executes a run, and whether it still lives: so that a run whose process died is told from a slow one.
+"""The process of a run, and whether it is alive.
 
-A run of `taxi run` carries its process in a tag. A launched run says in its events which process it got, and in a tag
-on which machine. A process is recognised by its number and its start, and only on its own machine; a run that cannot be
-judged from here is left alone.
+A run of `taxi run` has its process in a tag. A launched run has its process in an event and its machine in a tag. A
+process is identified by its number and its start, and only on its own machine; elsewhere it counts as alive, unless the
+code server there has no such process.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ HOST_TAG = "taxi/launched_on"
 
 _LAUNCHED_TAG = ".dagster/grpc_info"
 _LOOPBACK = ("localhost", "127.0.0.1")
-# The clock may have been set meanwhile; no number comes around again as soon as that.
+# The clock may have been set meanwhile; the system does not use a number again this soon.
 _CLOCK_SECONDS = 60.0
 _ASK_SECONDS = 5
 
 
-def this_process() -> str:
-    """What `PROCESS_TAG` says of this process."""
-    me = psutil.Process()
-    return f"{socket.gethostname()} {me.pid} {me.create_time()}"
+def describe_this_process() -> str:
+    """The value of `PROCESS_TAG` for a run that this process executes."""
+    process = psutil.Process()
+    return f"{socket.gethostname()} {process.pid} {process.create_time()}"
 
 
-def dead_process(instance: DagsterInstance, run: DagsterRun) -> str | None:
-    """Says which process of the run is dead; None: it lives, or it cannot be told from here.
+def find_dead_process(instance: DagsterInstance, run: DagsterRun) -> str | None:
+    """Describes the dead process of a run; None: the process is alive, or this machine cannot know.
 
     Args:
         instance: Holds the run's events.
-        run: A run that has begun and is not over, as far as Dagster knows.
+        run: A run that has begun and has not ended, as far as Dagster knows.
     """
-    # An automatic retry inherits the tag of the process that died: where it was launched itself, that counts.
+    # An automatic retry inherits the tag of the process that died; its own launch counts.
     if _LAUNCHED_TAG in run.tags:
-        return _death_of_launched(instance, run)
+        return _find_dead_launched(instance, run)
     host, _, rest = run.tags.get(PROCESS_TAG, "").partition(" ")
     if host != socket.gethostname():
         return None
     pid, _, start = rest.partition(" ")
-    return None if _lives(int(pid), begun_at=float(start)) else _says(pid, host)
+    return None if _is_alive(int(pid), begun_at=float(start)) else _describe_death(pid, host)
 
 
-def _death_of_launched(instance: DagsterInstance, run: DagsterRun) -> str | None:
+def _find_dead_launched(instance: DagsterInstance, run: DagsterRun) -> str | None:
     server = json.loads(run.tags[_LAUNCHED_TAG])
     if server.get("host") not in _LOOPBACK:
-        return _death_at_server(server, run.run_id)
+        return _ask_code_server(server, run.run_id)
     host = run.tags.get(HOST_TAG)
-    started = _process_event(instance, run.run_id)
+    started = _read_process_event(instance, run.run_id)
     if host != socket.gethostname() or started is None:
         return None
     pid, when = started
-    return None if _lives(pid, begun_by=when) else _says(str(pid), host)
+    return None if _is_alive(pid, begun_by=when) else _describe_death(str(pid), host)
 
 
-def _process_event(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The number of the run's process and when it said so: it had begun by then."""
+def _read_process_event(instance: DagsterInstance, run_id: str) -> tuple[int, float] | None:
+    """The number of the run's process, and the time of the event: the process had begun by then."""
     import dagster as dg
 
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
@@ -73,8 +73,8 @@ def _process_event(instance: DagsterInstance, run_id: str) -> tuple[int, float] 
     return None
 
 
-def _death_at_server(server: dict[str, object], run_id: str) -> str | None:
-    """Asks the code server of another machine or container, which knows the processes of its runs."""
+def _ask_code_server(server: dict[str, object], run_id: str) -> str | None:
+    """Asks the code server of another machine or container for the process of the run."""
     from taxi_assets.instance.dagster_private import code_server_has_run
 
     if code_server_has_run(server, run_id, timeout=_ASK_SECONDS) is not False:
@@ -82,7 +82,7 @@ def _death_at_server(server: dict[str, object], run_id: str) -> str | None:
     return f"The code server at {server['host']} has no process for it any more."
 
 
-def _lives(pid: int, *, begun_at: float | None = None, begun_by: float | None = None) -> bool:
+def _is_alive(pid: int, *, begun_at: float | None = None, begun_by: float | None = None) -> bool:
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -95,5 +95,5 @@ def _lives(pid: int, *, begun_at: float | None = None, begun_by: float | None = 
     return begun_by is None or began < begun_by + _CLOCK_SECONDS
 
 
-def _says(pid: str, host: str) -> str:
+def _describe_death(pid: str, host: str) -> str:
     return f"Its process {pid} on {host} died without a word: it was killed, or the machine went down."

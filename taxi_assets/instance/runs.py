@@ -1,4 +1,4 @@
-"""Runs a pipeline for a month through Dagster, in this process, so that it stands in the UI like any other run."""
+"""Executes a month of a pipeline in this process, as a run that the UI shows like any other."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.instance.origins import reconstructable_job, remote_origin
-from taxi_assets.instance.processes import PROCESS_TAG, this_process
+from taxi_assets.instance.processes import PROCESS_TAG, describe_this_process
 
 if TYPE_CHECKING:
     import dagster as dg
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A run that ended.
+class RunResult:
+    """The result of a run.
 
     Attributes:
-        run_id: Its number in Dagster.
-        error: What stopped it; None: it went well.
-        warnings: What its checks found that did not stop it.
+        run_id: The run.
+        error: The error that stopped it; None: it succeeded.
+        warnings: The descriptions of the checks that failed without stopping it.
     """
 
     run_id: str
@@ -38,7 +38,7 @@ def run_job(
     assets: Collection[str],
     config: dict[str, Any],
     tags: Mapping[str, str],
-) -> Finished:
+) -> RunResult:
     """Materializes the assets of a service for one month, by its job.
 
     Args:
@@ -47,7 +47,7 @@ def run_job(
         service: The service.
         assets: The last parts of the assets' keys.
         config: The run's configuration.
-        tags: What the run is tagged with besides.
+        tags: Further tags of the run.
 
     Raises:
         TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
@@ -58,11 +58,11 @@ def run_job(
     from taxi_assets.instance.launcher import fail_dead_runs
 
     job = reconstructable_job(job_name)
-    with _clear_definition_errors():
+    with _explain_definition_errors():
         definition = job.get_definition()
     keys = frozenset(dg.AssetKey([service, name]) for name in assets)
-    with _clear_database_errors(), dg.DagsterInstance.get() as instance:
-        # Keeps a connection open, where Dagster makes a new one for each of its hundred and fifty questions.
+    with _explain_database_errors(), dg.DagsterInstance.get() as instance:
+        # With a pool of connections; otherwise Dagster opens one for each of its 150 queries.
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
         fail_dead_runs(instance)
         run = _create_run(
@@ -73,13 +73,13 @@ def run_job(
             tags={
                 **definition.get_tags_for_partition_key(month, keys),
                 **started_by(),
-                PROCESS_TAG: this_process(),
+                PROCESS_TAG: describe_this_process(),
                 **tags,
             },
             origins=(job.get_python_origin(), remote_origin(job_name)),
         )
         result = execute_run(job, run, instance)
-        return Finished(run.run_id, None if result.success else _first_error(result), _warnings(result))
+        return RunResult(run.run_id, None if result.success else _first_error(result), _warnings(result))
 
 
 def _create_run(
@@ -91,7 +91,10 @@ def _create_run(
     tags: dict[str, str],
     origins: tuple[Any, Any],
 ) -> dg.DagsterRun:
-    """A run of these assets with their checks in the job: `create_run_for_job` would add those outside the job."""
+    """Creates a run of these assets and of those of their checks that are in the job.
+
+    `DagsterInstance.create_run_for_job` takes no selection of checks.
+    """
     from taxi_assets.instance.dagster_private import create_execution_plan, execution_plan_snapshot
 
     checks = {check for check in definition.asset_layer.asset_graph.asset_check_keys if check.asset_key in assets}
@@ -120,7 +123,7 @@ def _create_run(
 
 
 @contextmanager
-def _clear_definition_errors() -> Iterator[None]:
+def _explain_definition_errors() -> Iterator[None]:
     try:
         yield
     except TaxiError:
@@ -139,7 +142,7 @@ def _clear_definition_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _clear_database_errors() -> Iterator[None]:
+def _explain_database_errors() -> Iterator[None]:
     from sqlalchemy.exc import DBAPIError
 
     try:
@@ -155,7 +158,7 @@ def _clear_database_errors() -> Iterator[None]:
 
 
 def started_by() -> dict[str, str]:
-    """The tag that says who started it."""
+    """The tag with the person who started the run."""
     return {"taxi/started_by": f"taxi run by {getpass.getuser()}"}
 
 
@@ -165,7 +168,7 @@ def _first_error(result: Any) -> str:
         while error.cause:
             error = error.cause
         if error.cls_name == "DagsterAssetCheckFailedError":
-            return str(_not_passed(error.message))
+            return str(_failed_checks_error(error.message))
         data = event.step_failure_data.user_failure_data
         return str(data.description if data and data.description else error.message).strip()
     for event in result.filter_events(lambda event: event.is_job_failure):
@@ -174,7 +177,7 @@ def _first_error(result: Any) -> str:
     return "The run failed, and Dagster says no reason."
 
 
-def _not_passed(message: str) -> TaxiError:
+def _failed_checks_error(message: str) -> TaxiError:
     return TaxiError(
         "A check that must be passed was not, so nothing was loaded.",
         found=", ".join(line.strip() for line in message.strip().splitlines()[1:]),

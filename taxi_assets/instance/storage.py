@@ -1,7 +1,7 @@
-"""Dagster's own records, in the platform's database and below `TAXI_HOME`: what `dagster.yaml` names.
+"""The storage classes that `dagster.yaml` names: runs and events in PostgreSQL, the rest below `TAXI_HOME`.
 
-Dagster hands the configuration of these classes to its subprocesses on their command lines, where every user of the
-machine can read it. So they take none: where the database is, and its password, each process reads from the settings.
+Dagster passes the configuration of these classes to its subprocesses on their command lines, which every user of the
+machine can read. So they have none: each process reads the database's address and password from the settings.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from taxi_assets.instance.home import dagster_folder
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect, postgres_address
 
-_ABORTED = "25P02"
+_ABORTED_TRANSACTION = "25P02"
 
 SCHEMA = "dagster"
 """The schema of Dagster's tables."""
 
 
-class PoolsMadeOnce(PostgresEventLogStorage):
-    """Dagster's event log, with a race mended: two runs that are the first in a pool at the same time.
+class TaxiEventLogStorage(PostgresEventLogStorage):
+    """Dagster's event log, without the error of two runs that are the first in a pool at the same time.
 
-    Dagster (1.13) answers the loser's IntegrityError with a statement in the same transaction, which PostgreSQL has
-    aborted by then. The winner has made the pool with its slots by that time, so there is nothing left to do.
+    The second insert of the pool fails, and Dagster (1.13) goes on in that transaction, which PostgreSQL has aborted.
+    The first insert has made the pool and its slots, so nothing is left to do.
     """
 
     def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
-        """Makes the pool, if it is new."""
+        """Makes the pool, if it is new; returns whether it has a limit."""
         try:
             return bool(super().initialize_concurrency_limit_to_default(concurrency_key))
         except InternalError as error:
-            if getattr(error.orig, "pgcode", None) == _ABORTED:
+            if getattr(error.orig, "pgcode", None) == _ABORTED_TRANSACTION:
                 return True
             raise
 
 
 class TaxiDagsterStorage(DagsterPostgresStorage):
-    """Runs, events and schedules in the schema `dagster` of the platform's database.
+    """Runs, events and schedules in the schema `dagster`.
 
-    Starts the embedded server where the settings name none.
+    Starts the embedded PostgreSQL where the settings name no server.
     """
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """No configuration: see the module."""
+        """No configuration; see the module."""
         return {}
 
     @classmethod
@@ -65,9 +65,9 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
         return cls(postgres_url=_url(address), inst_data=inst_data)
 
     @cached_property
-    def event_log_storage(self) -> PoolsMadeOnce:
-        """The event log; its tables exist by then, since the base class makes them."""
-        return PoolsMadeOnce(self.postgres_url, should_autocreate_tables=False)
+    def event_log_storage(self) -> TaxiEventLogStorage:
+        """The event log; the base class has made its tables."""
+        return TaxiEventLogStorage(self.postgres_url, should_autocreate_tables=False)
 
 
 class TaxiArtifactStorage(LocalArtifactStorage):
@@ -75,7 +75,7 @@ class TaxiArtifactStorage(LocalArtifactStorage):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """No configuration: see the module."""
+        """No configuration; see the module."""
         return {}
 
     @classmethod
@@ -85,11 +85,11 @@ class TaxiArtifactStorage(LocalArtifactStorage):
 
 
 class TaxiComputeLogs(LocalComputeLogManager):
-    """What steps print, below `TAXI_HOME`."""
+    """The output of steps, below `TAXI_HOME`."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """No configuration: see the module."""
+        """No configuration; see the module."""
         return {}
 
     @classmethod

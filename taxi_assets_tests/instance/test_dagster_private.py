@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from taxi_assets.instance import dagster_private as private
 from taxi_assets.instance.launcher import TaxiRunLauncher
 from taxi_assets.instance.origins import remote_origin
-from taxi_assets.instance.storage import PoolsMadeOnce, TaxiArtifactStorage, TaxiComputeLogs, TaxiDagsterStorage
+from taxi_assets.instance.storage import TaxiArtifactStorage, TaxiComputeLogs, TaxiDagsterStorage, TaxiEventLogStorage
 from taxi_assets.settings import PROJECT_ROOT
 
 FOLDERS = ("taxi_assets", "taxi_assets_tests", "benchmarks")
@@ -169,7 +169,7 @@ def test_a_clear_failure_is_recognised_by_the_name_of_its_class() -> None:
 BASES = [
     (TaxiRunLauncher, dg.DefaultRunLauncher),
     (TaxiDagsterStorage, dagster_postgres.DagsterPostgresStorage),
-    (PoolsMadeOnce, dagster_postgres.PostgresEventLogStorage),
+    (TaxiEventLogStorage, dagster_postgres.PostgresEventLogStorage),
     (TaxiArtifactStorage, private.LocalArtifactStorage),
     (TaxiComputeLogs, private.LocalComputeLogManager),
 ]

@@ -16,7 +16,7 @@ import pytest
 
 from taxi_assets.instance.dagster_private import EngineEventData, WorkerStatus
 from taxi_assets.instance.launcher import TaxiRunLauncher, fail_dead_runs
-from taxi_assets.instance.processes import HOST_TAG, PROCESS_TAG, dead_process, this_process
+from taxi_assets.instance.processes import HOST_TAG, PROCESS_TAG, describe_this_process, find_dead_process
 
 HERE = socket.gethostname()
 LAUNCHED = {".dagster/grpc_info": json.dumps({"host": "localhost", "socket": "/nowhere"}), HOST_TAG: HERE}
@@ -45,11 +45,11 @@ def launched(instance: dg.DagsterInstance, pid: int, **tags: str) -> dg.DagsterR
 
 
 def test_a_live_process_is_left_alone(instance: dg.DagsterInstance, child: psutil.Popen) -> None:
-    own = started(instance, **{PROCESS_TAG: this_process()})
+    own = started(instance, **{PROCESS_TAG: describe_this_process()})
     theirs = started(instance, **{PROCESS_TAG: f"{HERE} {child.pid} {child.create_time()}"})
     under_the_daemon = launched(instance, child.pid)
     for run in (own, theirs, under_the_daemon):
-        assert dead_process(instance, run) is None
+        assert find_dead_process(instance, run) is None
     assert fail_dead_runs(instance) == []
 
 
@@ -62,7 +62,7 @@ def test_a_killed_process_is_found_before_anyone_waited_for_it(
     while child.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
     for run in (tagged, under_the_daemon):
-        assert f"Its process {child.pid} on {HERE} died without a word" in str(dead_process(instance, run))
+        assert f"Its process {child.pid} on {HERE} died without a word" in str(find_dead_process(instance, run))
     assert len(fail_dead_runs(instance)) == 2
     for run in (tagged, under_the_daemon):
         failed = instance.get_run_by_id(run.run_id)
@@ -77,21 +77,21 @@ def test_another_program_with_the_same_number_is_not_the_process(
     instance: dg.DagsterInstance, child: psutil.Popen
 ) -> None:
     run = started(instance, **{PROCESS_TAG: f"{HERE} {child.pid} {child.create_time() - 3600}"})
-    assert dead_process(instance, run)
+    assert find_dead_process(instance, run)
 
 
 def test_a_run_of_another_machine_is_left_alone(instance: dg.DagsterInstance) -> None:
-    assert dead_process(instance, started(instance, **{PROCESS_TAG: "elsewhere 999999 1.0"})) is None
-    assert dead_process(instance, launched(instance, 999_999, **{HOST_TAG: "elsewhere"})) is None
-    assert dead_process(instance, started(instance)) is None
-    assert dead_process(instance, started(instance, **LAUNCHED)) is None
+    assert find_dead_process(instance, started(instance, **{PROCESS_TAG: "elsewhere 999999 1.0"})) is None
+    assert find_dead_process(instance, launched(instance, 999_999, **{HOST_TAG: "elsewhere"})) is None
+    assert find_dead_process(instance, started(instance)) is None
+    assert find_dead_process(instance, started(instance, **LAUNCHED)) is None
 
 
 def test_a_retry_is_not_judged_by_the_process_of_the_run_that_died(
     instance: dg.DagsterInstance, child: psutil.Popen
 ) -> None:
     inherited = {PROCESS_TAG: f"{HERE} 999999 1.0"}
-    assert dead_process(instance, launched(instance, child.pid, **inherited)) is None
+    assert find_dead_process(instance, launched(instance, child.pid, **inherited)) is None
 
 
 def test_run_monitoring_hears_of_it(instance: dg.DagsterInstance, child: psutil.Popen) -> None:
