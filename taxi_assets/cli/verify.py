@@ -82,11 +82,11 @@ def _in_the_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
 
 def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
     from taxi_assets.files import work_folder
-    from taxi_assets.stores.lake.manifest import lake_loads
+    from taxi_assets.stores.lake.manifest import read_manifests
     from taxi_assets.stores.lake.verify import read_back
 
     with work_folder(Path(cloud.home), f"verify-{service}") as folder:
-        for load in lake_loads(cloud, service):
+        for load in read_manifests(cloud, service):
             entry, read = load.entry, read_back(cloud, load, folder)
             logged, found = (entry.rows_kept, entry.cents), (read.rows, read.cents)
             yield VerifiedMonth("lake", service, entry.source_month, entry.place, logged, found)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from taxi_assets.stores.bigquery.query import query
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.lake.manifest import lake_loads
+from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets_tests.proxy import Answer, Forward, Request
 from taxi_assets_tests.taxi_command import Taxi
 
@@ -65,7 +65,7 @@ def tables(taxi: Taxi, dataset: str) -> set[str]:
 
 def strays(taxi: Taxi, service: str) -> set[str]:
     """Objects of kept rows that no month's log names."""
-    named = {found.name for load in lake_loads(google(taxi), service) for found in load.objects}
+    named = {found.name for load in read_manifests(google(taxi), service) for found in load.objects}
     return objects(taxi, f"{service}/").keys() - named
 
 

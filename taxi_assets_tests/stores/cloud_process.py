@@ -11,7 +11,7 @@ from taxi_assets.stores.bigquery import replace as bigquery_replace
 from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake import load as lake
-from taxi_assets.stores.lake.manifest import lake_load
+from taxi_assets.stores.lake.manifest import read_manifest
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import SERVICES
@@ -40,7 +40,7 @@ def main() -> None:
         lake.store_month(cloud, month, shape, work, progress=stay if moment == "uploading" else None)  # type: ignore[arg-type]
         return
     setattr(bigquery_replace, moment, stay)
-    load = lake_load(cloud, service, month.month)
+    load = read_manifest(cloud, service, month.month)
     assert load
     load_month(cloud, load, TableRef(namespace=dataset, name="trips"))
 

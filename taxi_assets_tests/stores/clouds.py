@@ -12,7 +12,7 @@ from pathlib import Path
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import LakeLoadResult, store_month
-from taxi_assets.stores.lake.manifest import LakeLoad, lake_load
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest
 from taxi_assets.stores.lake.verify import LakeContents, read_back
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
@@ -30,7 +30,7 @@ def store(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> La
 
 
 def logged(cloud: GoogleCloud, month: CleanedMonth) -> LakeLoad:
-    found = lake_load(cloud, month.service.name, month.month)
+    found = read_manifest(cloud, month.service.name, month.month)
     assert found
     return found
 

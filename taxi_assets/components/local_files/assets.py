@@ -61,41 +61,41 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         name = context.partition_key
         with dagster_failures(), work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder:
-            path = _there(name)
+            path = _watched_file(name)
             try:
                 with untouched(path):
                     table = read_table(path, folder / "table.parquet")
-                    shown = _send(cloud, path, table)
+                    described = _send(cloud, path, table)
             except InvalidTable as error:
                 send_file(cloud, path, f"files/_quarantine/{name}")
                 yield dg.MaterializeResult(
                     asset_key=QUARANTINE,
                     metadata={"reason": dg.MetadataValue.text(str(error)), **_described(cloud, path, "_quarantine/")},
                 )
-                yield _checked(error.details["Found"], passed=False)
+                yield _check_result(error.details["Found"], passed=False)
                 return
             remove_file(cloud, f"files/_quarantine/{name}")
-            yield dg.MaterializeResult(asset_key=TABLE_FILE, metadata=shown)
-            yield _checked(f"{table.rows:,} rows, {len(table.schema)} columns", passed=True)
+            yield dg.MaterializeResult(asset_key=TABLE_FILE, metadata=described)
+            yield _check_result(f"{table.rows:,} rows, {len(table.schema)} columns", passed=True)
 
     return sort_file
 
 
-def _checked(says: str, *, passed: bool) -> dg.AssetCheckResult:
+def _check_result(description: str, *, passed: bool) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
-        asset_key=TABLE_FILE, check_name="is_a_table", passed=passed, severity=severity, description=says
+        asset_key=TABLE_FILE, check_name="is_a_table", passed=passed, severity=severity, description=description
     )
 
 
-def _there(name: str) -> Path:
+def _watched_file(name: str) -> Path:
     path = settings().files_folder / name
     if not path.is_file():
         raise TaxiError(
             f"The file {name} is not in the watched folder any more.",
             expected=f"the file in {path.parent}",
             intact="its table in BigQuery and its object in the bucket",
-            next_step="put it there again; or leave its partition, which does no harm",
+            next_step="put it back; or leave its partition, which does no harm",
         )
     return path
 

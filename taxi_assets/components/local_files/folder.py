@@ -1,10 +1,10 @@
-"""A watched folder: which of its files are complete, and which version of each is there."""
+"""A watched folder: which of its files are complete, and the version of each."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +14,13 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A file as it stood there at a look.
+class FileState:
+    """The state of a file at a look into the folder.
 
     Attributes:
         size: Its bytes.
         changed: When it was changed last, in nanoseconds since 1970.
-        sha256: The checksum of its last version that was complete; None: none was yet.
+        sha256: The checksum of its last complete version; None: it had none yet.
         complete: Whether that is this version.
     """
 
@@ -29,7 +29,7 @@ class Seen:
     sha256: str | None = None
     complete: bool = False
 
-    def same(self, other: Seen | None) -> bool:
+    def same(self, other: FileState | None) -> bool:
         """Whether nobody has written to it since."""
         return other is not None and (self.size, self.changed) == (other.size, other.changed)
 
@@ -38,29 +38,27 @@ def watched_files(folder: Path) -> list[Path]:
     """The CSV and Parquet files that lie in the folder itself, by name; hidden ones are left alone."""
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~")))
-    return sorted(path for path in found if path.name.lower().endswith(SUFFIXES))
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith((".", "~")))
+    return sorted(path for path in files if path.name.lower().endswith(SUFFIXES))
 
 
-def look(folder: Path, before: Mapping[str, Seen]) -> dict[str, Seen]:
-    """What lies in the folder now.
+def look(folder: Path, before: Mapping[str, FileState]) -> dict[str, FileState]:
+    """The files of the folder now.
 
     A file is complete, and gets its checksum, when its size and time are what they were at the look before.
 
     Args:
         folder: The folder; one that is not there is empty.
-        before: What the look before found, by name.
+        before: The states at the look before, by name.
     """
-    found = {}
+    states = {}
     for path in watched_files(folder):
-        try:
-            found[path.name] = _seen(path, before.get(path.name))
-        except FileNotFoundError:
-            continue
-    return found
+        with suppress(FileNotFoundError):
+            states[path.name] = _state(path, before.get(path.name))
+    return states
 
 
-def _seen(path: Path, known: Seen | None) -> Seen:
+def _state(path: Path, known: FileState | None) -> FileState:
     now = _stat(path)
     if known is None or not now.same(known):
         return replace(now, sha256=known.sha256 if known else None)
@@ -96,6 +94,6 @@ def untouched(path: Path) -> Iterator[None]:
         )
 
 
-def _stat(path: Path) -> Seen:
-    found = path.stat()
-    return Seen(found.st_size, found.st_mtime_ns)
+def _stat(path: Path) -> FileState:
+    status = path.stat()
+    return FileState(status.st_size, status.st_mtime_ns)

@@ -76,6 +76,10 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
             bigquery_url=_url(found.bigquery_emulator_host),
         )
 
+    def at_bucket(self, bucket: str) -> GoogleCloud:
+        """The same services with another bucket: the one that a manifest names."""
+        return self if bucket == self.bucket else GoogleCloud(**{**self.model_dump(), "bucket": bucket})
+
     @property
     def retry_seconds(self) -> float:
         """Seconds for which a request is tried again. A local server that is gone does not come back by itself."""

@@ -12,7 +12,7 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import store_month
-from taxi_assets.stores.lake.manifest import LakeLoad, lake_load
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest
 from taxi_assets.stores.month import CleanedMonth, refuse_trial
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets.stores.provenance import Provenance
@@ -21,7 +21,7 @@ from taxi_assets.trips.months import parse_month
 
 
 class LakeIOManager(dg.ConfigurableIOManager):
-    """Stores a month in the bucket, and reads what the lake's log says of it."""
+    """Stores a month in the bucket, and reads its manifest."""
 
     cloud: GoogleCloud
     postgres: PostgresResource
@@ -35,7 +35,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         with dagster_failures():
             refuse_trial(obj.kept, "the lake")
         name, shape = f"store {obj} in the lake", declared_metadata(context)["shape"]
-        # One at a time up to the line in the log of loads: else the newest line may be of other rows than stand there.
+        # One at a time up to the entry in the load log: else the newest entry may be of other rows than the lake has.
         locked = f"gs://{self.cloud.bucket} {obj}"
         with (
             work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder,
@@ -60,17 +60,17 @@ class LakeIOManager(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> LakeLoad:
-        """What the lake's log says of the month.
+        """The manifest of the month.
 
         Raises:
             Failure: It was never stored there, or the bucket cannot be read.
         """
         service, month = context.asset_key.path[0], context.partition_key
         with dagster_failures():
-            if found := lake_load(self.cloud, service, parse_month(month)):
-                return found
+            if manifest := read_manifest(self.cloud, service, parse_month(month)):
+                return manifest
             raise TaxiError(
-                f"{service} {month} does not stand in the lake.",
-                expected=f"an entry of that month in the log of gs://{self.cloud.bucket}",
+                f"{service} {month} is not in the lake.",
+                expected=f"the manifest of that month in gs://{self.cloud.bucket}",
                 next_step=f"materialize {service}/gcs_parquet for {month}, or: taxi run {service} --months {month}",
             )

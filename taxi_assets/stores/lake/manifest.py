@@ -1,4 +1,4 @@
-"""The lake's log: for each month an object that says which objects are the month, from which file, by whom."""
+"""The manifests of the lake: for each month an object that names the objects of the month, its file and its load."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from taxi_assets.errors import TaxiError
-from taxi_assets.stores.google.errors import clear_errors
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
-from taxi_assets.stores.lake.objects import LakeObject, retry, side_by_side
+from taxi_assets.stores.lake.objects import LakeObject, side_by_side
+from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob, Bucket
+    from google.cloud.storage import Blob
 
 
 @dataclass(frozen=True)
 class LakeLoad:
-    """A month in the lake, as its log says.
+    """A month in the lake: its manifest.
 
     Attributes:
         entry: From which file, how much, by whom, when.
@@ -30,7 +29,7 @@ class LakeLoad:
         shape: `month` or `date`.
         objects: The objects with the kept rows.
         rejected: The object with the rejected rows.
-        earlier: What the log said of earlier loads, the newest first: when, run, checksum of the file, rows.
+        earlier: Earlier loads, the newest first: when, run, checksum of the file, row count.
     """
 
     entry: LoadEntry
@@ -48,94 +47,80 @@ class LakeLoad:
     @property
     def size(self) -> int:
         """The size of the kept rows' objects together."""
-        return sum(found.bytes for found in self.objects)
+        return sum(item.bytes for item in self.objects)
 
     @property
     def uris(self) -> list[str]:
         """The addresses of the objects with the kept rows."""
-        return [f"gs://{self.bucket}/{found.name}" for found in self.objects]
+        return [f"gs://{self.bucket}/{item.name}" for item in self.objects]
 
     def to_json(self) -> str:
-        """The text of the log object."""
+        """The text of the manifest."""
         return json.dumps(asdict(self), default=str, indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LakeLoad:
         """Reads that text."""
-        found = json.loads(text)
-        entry = found["entry"]
+        fields = json.loads(text)
+        entry = fields["entry"]
         entry["source_month"] = date.fromisoformat(entry["source_month"])
         entry["loaded_at"] = datetime.fromisoformat(entry["loaded_at"])
         return cls(
             entry=LoadEntry(**entry),
-            bucket=found["bucket"],
-            shape=found["shape"],
-            objects=tuple(LakeObject(**item) for item in found["objects"]),
-            rejected=LakeObject(**found["rejected"]),
-            earlier=tuple(found["earlier"]),
+            bucket=fields["bucket"],
+            shape=fields["shape"],
+            objects=tuple(LakeObject(**item) for item in fields["objects"]),
+            rejected=LakeObject(**fields["rejected"]),
+            earlier=tuple(fields["earlier"]),
         )
 
 
-def log_name(service: str, month: str) -> str:
-    """The name of the log object of a month."""
+def manifest_name(service: str, month: str) -> str:
+    """The name of the object with the manifest of a month."""
     return f"_loads/{service}/{month}.json"
 
 
-def read_log(bucket: Bucket, service: str, month: str, retry_seconds: float) -> tuple[LakeLoad | None, int]:
-    """What the log says of a month, and the log's generation; None and 0 where there is none."""
-    blob = bucket.get_blob(log_name(service, month), retry=retry(retry_seconds))
+def read_generation(session: LakeSession, service: str, month: str) -> tuple[LakeLoad | None, int]:
+    """The manifest of a month and its generation; None and 0 where there is none."""
+    blob = session.bucket.get_blob(manifest_name(service, month), retry=session.retry)
     if blob is None:
         return None, 0
-    return LakeLoad.from_json(_text(blob, retry_seconds)), int(blob.generation)
+    return LakeLoad.from_json(_text(session, blob)), int(blob.generation)
 
 
-def _text(blob: Blob, retry_seconds: float) -> bytes:
-    """The text of that version of a log object.
+def _text(session: LakeSession, blob: Blob) -> bytes:
+    """The text of that version of a manifest.
 
-    Asked by its name: the client would follow the link in the object's description, which names the address that an
+    Requested by its name: the client would follow the link in the object's description, which names the address that an
     emulator had when the object was written.
     """
-    found = blob.bucket.blob(blob.name, generation=int(blob.generation))
-    return bytes(found.download_as_bytes(retry=retry(retry_seconds)))
+    version = session.bucket.blob(blob.name, generation=int(blob.generation))
+    return bytes(version.download_as_bytes(retry=session.retry))
 
 
-def lake_load(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
-    """What the log says of a month; None where it was never loaded."""
-    with clear_errors(f"Reading the lake's log of {service} {month_name(month)}", f"gs://{cloud.bucket}"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        found, _ = read_log(bucket, service, month_name(month), cloud.retry_seconds)
-        if found is None and not bucket.exists(retry=retry(cloud.retry_seconds)):
-            raise _no_bucket(cloud)
-        return found
+def read_manifest(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
+    """The manifest of a month; None where it was never loaded."""
+    with lake_session(cloud, f"Reading the lake's manifest of {service} {month_name(month)}") as session:
+        manifest, _ = read_generation(session, service, month_name(month))
+        if manifest is None:
+            session.ensure_bucket()
+        return manifest
 
 
-def lake_loads(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
-    """What the log says of every month of a service, the oldest month first."""
-    with clear_errors(f"Reading the lake's log of {service}", f"gs://{cloud.bucket}"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        blobs = sorted(bucket.list_blobs(prefix=f"_loads/{service}/", retry=retry(cloud.retry_seconds)), key=str)
-        texts = side_by_side(lambda blob: _text(blob, cloud.retry_seconds), blobs)
+def read_manifests(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
+    """The manifest of every month of a service, the oldest month first."""
+    with lake_session(cloud, f"Reading the lake's manifests of {service}") as session:
+        blobs = sorted(session.bucket.list_blobs(prefix=f"_loads/{service}/", retry=session.retry), key=str)
+        texts = side_by_side(lambda blob: _text(session, blob), blobs)
     return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
 
 
 def list_bucket(cloud: GoogleCloud) -> None:
-    """Lists an object of the bucket: to see whether it is there and may be read.
+    """Lists an object of the bucket: to see whether the bucket exists and may be read.
 
     Raises:
-        TaxiError: It is not, or may not.
+        TaxiError: It does not, or may not.
     """
-    with clear_errors("Listing the bucket", f"gs://{cloud.bucket}", intact="everything"):
-        bucket = cloud.storage().bucket(cloud.bucket)
-        if not bucket.exists(retry=retry(cloud.retry_seconds)):
-            raise _no_bucket(cloud)
-        list(bucket.list_blobs(max_results=1, retry=retry(cloud.retry_seconds)))
-
-
-def _no_bucket(cloud: GoogleCloud) -> TaxiError:
-    return TaxiError(
-        f"There is no bucket {cloud.bucket}.",
-        expected=f"the bucket that GCS_BUCKET names, at {cloud}",
-        found="404 from Cloud Storage",
-        intact="every store",
-        next_step=f"make it (gcloud storage buckets create gs://{cloud.bucket}), or correct GCS_BUCKET",
-    )
+    with lake_session(cloud, "Listing the bucket", intact="everything") as session:
+        session.ensure_bucket()
+        list(session.bucket.list_blobs(max_results=1, retry=session.retry))

@@ -1,7 +1,7 @@
 """Objects of the bucket: put, listed and removed with Google's client, in a few threads.
 
-Each change names the generation that it replaces, so that it is safe to repeat: the client repeats what passes only
-then, and nobody's change is overwritten unseen.
+Each change names the generation that it replaces, so that it is safe to repeat: only then the client retries it, and no
+other program's change is overwritten unseen.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taxi_assets.stores.lake.files import LakeFile
+from taxi_assets.stores.lake.resource import LakeSession
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Blob, Bucket
+    from google.cloud.storage import Blob
 
 CHUNK = 8 * 2**20
 """Bytes sent at a time: what an upload holds in memory."""
@@ -56,13 +57,6 @@ def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[
         return list(pool.map(work, items))
 
 
-def retry(retry_seconds: float) -> Any:
-    """Google's own conditions of what is tried again and when, for that many seconds."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    return DEFAULT_RETRY.with_timeout(retry_seconds)
-
-
 def crc32c(path: Path) -> str:
     """The checksum of a file, as Cloud Storage writes it."""
     import google_crc32c
@@ -74,20 +68,19 @@ def crc32c(path: Path) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def month_objects(bucket: Bucket, service: str, month: str, retry_seconds: float) -> dict[str, Blob]:
+def month_objects(session: LakeSession, service: str, month: str) -> dict[str, Blob]:
     """The objects with kept rows of that month, whoever wrote them, by name."""
-    found = bucket.list_blobs(match_glob=f"{service}/**{service}_{month}*", retry=retry(retry_seconds))
-    return {blob.name: blob for blob in found}
+    blobs = session.bucket.list_blobs(match_glob=f"{service}/**{service}_{month}*", retry=session.retry)
+    return {blob.name: blob for blob in blobs}
 
 
-def put(bucket: Bucket, file: LakeFile, there: Blob | None, retry_seconds: float) -> tuple[LakeObject, bool]:
-    """Sends a file, unless the same content stands there; whole or not at all.
+def put(session: LakeSession, file: LakeFile, existing: Blob | None) -> tuple[LakeObject, bool]:
+    """Sends a file, unless the object has the same content; whole or not at all.
 
     Args:
-        bucket: Where to.
+        session: The bucket.
         file: The file.
-        there: What stands there under that name.
-        retry_seconds: Seconds for which the request is tried again.
+        existing: The object that has this name now.
 
     Returns:
         The object, and whether it was sent.
@@ -98,34 +91,34 @@ def put(bucket: Bucket, file: LakeFile, there: Blob | None, retry_seconds: float
     from google.api_core.exceptions import PreconditionFailed
 
     checksum = crc32c(file.path)
-    sent = there is None or there.crc32c != checksum
-    blob = there
+    sent = existing is None or existing.crc32c != checksum
+    blob = existing
     if sent:
-        blob = bucket.blob(file.name, chunk_size=CHUNK)
+        blob = session.bucket.blob(file.name, chunk_size=CHUNK)
         try:
             blob.upload_from_filename(
                 str(file.path),
                 content_type=_CONTENT_TYPES.get(file.path.suffix.lower(), "application/octet-stream"),
-                if_generation_match=int(there.generation) if there is not None else 0,
+                if_generation_match=int(existing.generation) if existing is not None else 0,
                 checksum="crc32c",
-                retry=retry(retry_seconds),
+                retry=session.retry,
             )
         except PreconditionFailed:
-            # The answer to a first try may have been lost: then the object is ours.
-            blob.reload(retry=retry(retry_seconds))
+            # The answer to a first request may have been lost: then the object is ours.
+            blob.reload(retry=session.retry)
             if blob.crc32c != checksum:
                 raise
     assert blob is not None  # noqa: S101
     return LakeObject(file.name, file.rows, int(blob.size), blob.crc32c, int(blob.generation)), sent
 
 
-def remove(blobs: Sequence[Blob], retry_seconds: float) -> None:
+def remove(session: LakeSession, blobs: Sequence[Blob]) -> None:
     """Removes these versions of objects; one that is gone already is no error."""
     from google.api_core.exceptions import NotFound
 
     def one(blob: Blob) -> None:
         try:
-            blob.delete(if_generation_match=int(blob.generation), retry=retry(retry_seconds))
+            blob.delete(if_generation_match=int(blob.generation), retry=session.retry)
         except NotFound:
             return
 

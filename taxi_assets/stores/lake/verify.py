@@ -1,34 +1,30 @@
-"""A month in the lake, read back with pyarrow and compared with its log."""
+"""A month in the lake, read back with pyarrow and compared with its manifest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from taxi_assets.stores.google.errors import clear_errors
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import count, date_column
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.lake.objects import LakeObject, month_objects, retry, side_by_side
+from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
+from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets.trips.table import TripTable
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Bucket
 
 
 @dataclass(frozen=True)
 class LakeContents:
-    """What stands in the lake.
+    """What is in the lake.
 
     Attributes:
         rows: Rows of the month's objects together.
         cents: Whole cents of their `total_amount`.
         rows_by_object: Rows of each, by name.
-        missing: Objects that the log names and the bucket does not have.
+        missing: Objects that the manifest names and the bucket does not have.
         strays: Objects of the month that no load wrote.
         wrong_schemas: Objects whose columns are not the registry's, each with what differs.
     """
@@ -46,35 +42,33 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
 
     Args:
         cloud: Where the bucket is.
-        load: What the log says of the month.
+        load: The month's manifest.
         folder: A folder for one file a thread.
 
     Raises:
         TransientError: The service was lost.
         TaxiError: It refuses.
     """
-    with clear_errors(f"Reading {load.entry.service} {load.month} back from the lake", f"gs://{load.bucket}"):
-        bucket = cloud.storage().bucket(load.bucket)
-        there = month_objects(bucket, load.entry.service, load.month, cloud.retry_seconds)
-        present = [found for found in load.objects if found.name in there]
-        read = side_by_side(lambda found: _read(bucket, load, found, folder, cloud.retry_seconds), present)
-    named = {found.name for found in load.objects}
+    doing = f"Reading {load.entry.service} {load.month} back from the lake"
+    with lake_session(cloud.at_bucket(load.bucket), doing) as session:
+        existing = month_objects(session, load.entry.service, load.month)
+        present = [item for item in load.objects if item.name in existing]
+        read = side_by_side(lambda item: _read(session, load, item, folder), present)
+    named = {item.name for item in load.objects}
     return LakeContents(
         rows=sum(rows for rows, _, _ in read),
         cents=sum(whole for _, whole, _ in read),
-        rows_by_object={found.name: rows for found, (rows, _, _) in zip(present, read, strict=True)},
-        missing=sorted(named - there.keys()),
-        strays=sorted(there.keys() - named),
-        wrong_schemas={found.name: wrong for found, (_, _, wrong) in zip(present, read, strict=True) if wrong},
+        rows_by_object={item.name: rows for item, (rows, _, _) in zip(present, read, strict=True)},
+        missing=sorted(named - existing.keys()),
+        strays=sorted(existing.keys() - named),
+        wrong_schemas={item.name: wrong for item, (_, _, wrong) in zip(present, read, strict=True) if wrong},
     )
 
 
-def _read(
-    bucket: Bucket, load: LakeLoad, found: LakeObject, folder: Path, retry_seconds: float
-) -> tuple[int, int, str]:
-    path = folder / found.name.replace("/", "_")
+def _read(session: LakeSession, load: LakeLoad, item: LakeObject, folder: Path) -> tuple[int, int, str]:
+    path = folder / item.name.replace("/", "_")
     try:
-        bucket.blob(found.name).download_to_filename(str(path), checksum="crc32c", retry=retry(retry_seconds))
+        session.bucket.blob(item.name).download_to_filename(str(path), checksum="crc32c", retry=session.retry)
         try:
             schema = TripTable(path).schema
             return *count(path), _difference(load, schema)

@@ -16,7 +16,7 @@ from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import verify_objects
-from taxi_assets.stores.lake.manifest import lake_load, lake_loads, list_bucket
+from taxi_assets.stores.lake.manifest import list_bucket, read_manifest, read_manifests
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Proxy, answer, lost
@@ -65,7 +65,7 @@ def test_a_new_month_replaces_the_old_one_and_no_other(cloud: GoogleCloud, tmp_p
     found = reading(cloud, new)
     assert (found.rows, found.cents, found.strays, found.missing, found.wrong_schemas) == (5, 750, [], [], {})
     assert names(cloud, "yellow/") == [OBJECT, "yellow/yellow_2021-02.parquet"]
-    assert [load.entry.rows_kept for load in lake_loads(cloud, "yellow")] == [5, 4]
+    assert [load.entry.rows_kept for load in read_manifests(cloud, "yellow")] == [5, 4]
 
 
 def test_real_trips_stand_in_the_folder_of_their_day(
@@ -175,7 +175,7 @@ def test_a_bucket_that_is_not_there_is_named(cloud: GoogleCloud, tmp_path: Path)
     assert "gs://nowhere" in str(error.value)
     assert not error.value.transient
     with pytest.raises(TaxiError, match="no bucket nowhere"):
-        lake_load(nowhere, "yellow", JANUARY)
+        read_manifest(nowhere, "yellow", JANUARY)
     with pytest.raises(TaxiError, match="no bucket nowhere"):
         list_bucket(nowhere)
     list_bucket(cloud)
