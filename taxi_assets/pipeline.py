@@ -167,7 +167,7 @@ class PipelineSpec(BaseModel):
         if store == "lake" and self.lake:
             return lake_uri(settings().lake_bucket, self.service, month, self.lake.shape)
         if store == "bigquery" and self.bigquery:
-            return str(bigquery_table(self.bigquery, settings().warehouse_project, settings().bigquery_dataset))
+            return str(bigquery_table(self.bigquery, settings().bigquery_project, settings().bigquery_dataset))
         return str(postgres_table(self.postgres, settings().postgres_schema))
 
 

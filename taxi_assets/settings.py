@@ -129,7 +129,7 @@ class Settings(BaseModel):
         return self.gcs_bucket or "taxi-lake"
 
     @property
-    def warehouse_project(self) -> str:
+    def bigquery_project(self) -> str:
         """The project of the tables in BigQuery, as the load log names it."""
         return self.gcp_project or ("project-of-the-credentials" if self.gcs_bucket else "taxi-local")
 

@@ -1,4 +1,4 @@
-"""What stands in lake and warehouse of a home, asked past the command; and a request that a run is killed at."""
+"""What stands in the lake and BigQuery of a home, asked past the command; and a request that a run is killed at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a bucket, a key, a load job or an emulator: said clearly, and lake and warehouse as before."""
+"""What is wrong with a bucket, a key, a load job or an emulator: said clearly, and the lake and BigQuery as before."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def refused(taxi: Taxi, *expected: str, words: tuple[str, ...] = ()) -> Said:
 def test_no_such_bucket(proxies: tuple[Taxi, Proxy, Proxy]) -> None:
     taxi, _, _ = proxies
     before = objects(taxi)
-    refused(taxi.having(GCS_BUCKET="nowhere"), "gs://nowhere", "is not there: 404")
+    refused(taxi.having(GCS_BUCKET="nowhere"), "gs://nowhere", "does not exist: 404")
     assert objects(taxi) == before
 
 

@@ -1,7 +1,7 @@
-"""Files of people: each CSV or Parquet file put into the watched folder becomes a table in BigQuery, by itself.
+"""The watched folder: each CSV or Parquet file in it becomes a table in BigQuery.
 
     file in TAXI_FILES_FOLDER ──> local_files/table_file ──> local_files/bigquery_table
                              └──> local_files/quarantine     (a file that is no table)
 
-A partition a file, made by a sensor. Which of the two branches runs, the file decides.
+A sensor adds a partition for each file. The content of the file decides which of the two branches runs.
 """

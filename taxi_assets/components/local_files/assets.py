@@ -18,7 +18,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.settings import settings
-from taxi_assets.stores.bigquery.io_manager import look
+from taxi_assets.stores.bigquery.metadata import look
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import TableRef
 

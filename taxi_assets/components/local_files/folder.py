@@ -48,7 +48,7 @@ def look(folder: Path, before: Mapping[str, FileState]) -> dict[str, FileState]:
     A file is complete, and gets its checksum, when its size and time are what they were at the look before.
 
     Args:
-        folder: The folder; one that is not there is empty.
+        folder: The folder; a missing one counts as empty.
         before: The states at the look before, by name.
     """
     states = {}
@@ -90,7 +90,7 @@ def untouched(path: Path) -> Iterator[None]:
             expected="a file that lies still",
             where=str(path),
             intact="its table in BigQuery",
-            next_step="leave it there; it is taken up again when it has not changed between two looks",
+            next_step="leave it; it is loaded when it has not changed between two looks",
         )
 
 

@@ -1,4 +1,4 @@
-"""Any CSV or Parquet file as a table that BigQuery takes: its columns' names and types made to fit, its rows kept."""
+"""Reads any CSV or Parquet file as a table for BigQuery: fits the names and types of its columns, keeps its rows."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def table_name(name: str) -> str:
         TaxiError: Nothing is left.
     """
     suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
-    if found := _plain(name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name):
-        return found
+    if plain := _plain(name.removesuffix(name[len(name) - len(suffix) :]) if suffix else name):
+        return plain
     raise TaxiError(
         f"No table can be named after the file {name!r}.",
         expected="at least one Latin letter or digit in its name",
@@ -67,16 +67,15 @@ def _plain(text: str) -> str:
 
 def column_names(names: list[str]) -> list[str]:
     """The names of the table's columns: made as `table_name` does, never beginning with a digit, each once."""
-    made: list[str] = []
+    unique_names: list[str] = []
     for i, name in enumerate(names, start=1):
         plain = _plain(name) or f"column_{i}"
         plain = f"_{plain}" if plain[0].isdigit() else plain
-        number = 2
-        found = plain
-        while found in made:
-            found, number = f"{plain}_{number}", number + 1
-        made.append(found)
-    return made
+        unique, number = plain, 2
+        while unique in unique_names:
+            unique, number = f"{plain}_{number}", number + 1
+        unique_names.append(unique)
+    return unique_names
 
 
 def read_table(path: Path, target: Path) -> AnyTable:
@@ -169,7 +168,7 @@ def _not_a_table(path: Path, found: str) -> InvalidTable:
         found=found,
         where=str(path),
         intact="the table of an earlier version of the file, if there was one",
-        next_step="put a corrected file in its place: it is taken up by itself",
+        next_step="put a corrected file in its place: it is loaded then",
     )
 
 
@@ -195,7 +194,7 @@ def csv_schema(path: Path) -> pa.Schema:
             if len(values):
                 occurs[i] = True
                 possible[i] = [kind for kind in possible[i] if _fit(values, kind)]
-    kinds = [found[0] if seen else pa.string() for found, seen in zip(possible, occurs, strict=True)]
+    kinds = [types[0] if seen else pa.string() for types, seen in zip(possible, occurs, strict=True)]
     return pa.schema(list(zip(names, kinds, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""The check of each summary: it adds up to the trips of its month that stand in BigQuery."""
+"""The check of each summary: it adds up to the trips of its month in BigQuery."""
 
 from collections.abc import Iterator
 

@@ -10,7 +10,7 @@ from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_DAY
 from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
-from taxi_assets.stores.bigquery.io_manager import table_metadata
+from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
@@ -31,7 +31,7 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
     import pandas as pd
 
     def one(rows: "pd.DataFrame") -> "pd.DataFrame":
-        found = pd.DataFrame(
+        trips_of_batch = pd.DataFrame(
             {
                 "day": rows[service.pickup].dt.normalize(),
                 "trips": 1,
@@ -39,7 +39,7 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
                 "cents": np.floor(rows["total_amount"].fillna(0) * 100 + 0.5).astype("int64"),
             }
         )
-        return found.groupby("day", dropna=False).sum()
+        return trips_of_batch.groupby("day", dropna=False).sum()
 
     columns = [service.pickup, "passenger_count", "total_amount"]
     batches = [one(batch.to_pandas()) for batch in trips.batches(columns=columns)]

@@ -13,7 +13,7 @@ from taxi_assets.components.summaries.plots import busiest_zones
 from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.io_manager import table_metadata
+from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.month import refuse_trial
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service

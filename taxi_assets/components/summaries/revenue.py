@@ -11,7 +11,7 @@ from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
 from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, ServiceSummaries, follows
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.io_manager import INTACT, output_metadata, table_metadata
+from taxi_assets.stores.bigquery.metadata import INTACT, output_metadata, table_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql

@@ -17,7 +17,7 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
-from taxi_assets.stores.bigquery.io_manager import INTACT, table_metadata
+from taxi_assets.stores.bigquery.metadata import INTACT, table_metadata
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import Table, TableRef

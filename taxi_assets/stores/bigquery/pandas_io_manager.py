@@ -23,7 +23,7 @@ from dagster_gcp.bigquery.io_manager import BigQueryClient
 from dagster_gcp_pandas import BigQueryPandasIOManager, BigQueryPandasTypeHandler
 
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.io_manager import INTACT, month_of, output_metadata, table_of
+from taxi_assets.stores.bigquery.metadata import INTACT, month_of, output_metadata, table_of
 from taxi_assets.stores.bigquery.replace import read_rows, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud

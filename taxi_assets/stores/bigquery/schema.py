@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOG_TABLE = "taxi_assets_load_log"
 STAGING_HOURS = 6
-"""After these hours BigQuery drops a staging table by itself."""
+"""After these hours BigQuery drops a staging table."""
 LABELS = {"managed_by": "taxi_assets"}
 
 _LOG_TYPES = {"int": "INT64", "float | None": "FLOAT64", "int | None": "INT64", "date": "DATE"}
@@ -62,7 +62,7 @@ def schema(columns: Sequence[Column]) -> list[bigquery.SchemaField]:
 def staging_columns(cloud: GoogleCloud, service: Service, shape: str) -> list[Column]:
     """The columns of the staging table: those of the lake's files.
 
-    Files parted by day leave the day out. The emulator reads files by position and appends the folder's key to them;
+    Files partitioned by day leave the day out. The emulator reads files by position and appends the folder's key;
     BigQuery does not, unless it is asked.
     """
     columns = list(service.columns)

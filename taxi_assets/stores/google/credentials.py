@@ -14,10 +14,10 @@ KEY_SETTINGS = ("google_application_credentials", "google_service_acc_key_filepa
 """The settings that may name a key file, the first that is set wins; the second one is Mage's name for it."""
 
 
-def credentials_path(found: Settings) -> tuple[str, Path | None]:
+def credentials_path(settings: Settings) -> tuple[str, Path | None]:
     """The name of the setting that names a key file, and the file; the first name and None where none is set."""
     for name in KEY_SETTINGS:
-        if path := getattr(found, name, None):
+        if path := getattr(settings, name, None):
             return name.upper(), Path(path)
     return KEY_SETTINGS[0].upper(), None
 
@@ -68,8 +68,8 @@ def _from_file(path: Path, setting: str) -> tuple[Any, str | None]:
         raise _no_key(path, setting, "a file that is no JSON object") from None
     try:
         if key.get("type") == "service_account":
-            found = service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
-            return found, key.get("project_id")
+            account = service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
+            return account, key.get("project_id")
         credentials, project = google.auth.load_credentials_from_dict(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
         return credentials, project
     except (GoogleAuthError, ValueError, KeyError, TypeError):

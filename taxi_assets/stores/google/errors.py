@@ -1,4 +1,4 @@
-"""Google's errors in the platform's shape: what was done where, whether trying again is worth it, what to do next."""
+"""Google's errors in the platform's shape: what was done where, whether a retry may succeed, what to do next."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _from_answer(error: object, doing: str, where: str, intact: str) -> TaxiErro
         expected, next_step = _REFUSED, "grant these roles to the account of the credentials, or use another account"
         return TaxiError(f"{doing} is not permitted.", expected=expected, found=found, where=where, intact=intact,
                          next_step=next_step)  # fmt: skip
-    missing = "is not there: " if code == 404 else ""
+    missing = "does not exist: " if code == 404 else ""
     next_step = "make it, or correct the setting; `taxi doctor` tests them" if missing else "read the reason above"
     return TaxiError(f"{doing} failed.", found=missing + found, where=where, intact=intact, next_step=next_step)
 

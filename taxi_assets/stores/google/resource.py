@@ -13,6 +13,7 @@ or when a client is made: they take seconds, and most commands and runs need non
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -55,25 +56,25 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
     bigquery_url: str | None = Field(None, description="Address of a BigQuery emulator.")
 
     @classmethod
-    def from_settings(cls, found: Settings) -> GoogleCloud:
+    def from_settings(cls, settings: Settings) -> GoogleCloud:
         """The services that the settings name.
 
         Raises:
             TaxiError: They name half of them; says what is missing.
         """
-        kind = _kind(found)
-        setting, path = credentials_path(found)
+        kind = _kind(settings)
+        setting, path = credentials_path(settings)
         return cls(
             kind=kind,
-            home=str(found.taxi_home),
-            bucket=found.gcs_bucket or BUCKET,
-            project=found.gcp_project or (None if kind == "google" else PROJECT),
-            location=found.gcp_location,
-            dataset=found.bigquery_dataset,
+            home=str(settings.taxi_home),
+            bucket=settings.gcs_bucket or BUCKET,
+            project=settings.gcp_project or (None if kind == "google" else PROJECT),
+            location=settings.gcp_location,
+            dataset=settings.bigquery_dataset,
             key_file=str(path) if path and kind == "google" else None,
             key_setting=setting if path and kind == "google" else None,
-            storage_url=_url(found.storage_emulator_host),
-            bigquery_url=_url(found.bigquery_emulator_host),
+            storage_url=_url(settings.storage_emulator_host),
+            bigquery_url=_url(settings.bigquery_emulator_host),
         )
 
     def at_bucket(self, bucket: str) -> GoogleCloud:
@@ -82,12 +83,13 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def retry_seconds(self) -> float:
-        """Seconds for which a request is tried again. A local server that is gone does not come back by itself."""
+        """Seconds for which a request is retried. A local server that is gone does not come back."""
         return 120.0 if self.kind == "google" else 5.0
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Starts to import Google's libraries beside the first steps of a run that needs them."""
-        Thread(target=import_module, args=[_CLIENTS], name="google-import", daemon=True).start()
+        if _CLIENTS not in sys.modules:
+            Thread(target=import_module, args=[_CLIENTS], name="google-import", daemon=True).start()
 
     def storage(self) -> storage.Client:
         """A client of Cloud Storage; starts the embedded one where it is needed.
@@ -134,15 +136,15 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         return where.get(self.kind, f"Google Cloud, project {self.project or 'of the credentials'}")
 
 
-def _kind(found: Settings) -> Kind:
-    given = {kind: [name for name in names if getattr(found, name)] for kind, names in _ADDRESSES.items()}
+def _kind(settings: Settings) -> Kind:
+    given = {kind: [name for name in names if getattr(settings, name)] for kind, names in _ADDRESSES.items()}
     if given["emulator"]:
         if len(given["emulator"]) < 2:
             raise _half(
                 given["emulator"], _ADDRESSES["emulator"], "the BigQuery emulator loads from the storage beside it"
             )
         return "emulator"
-    if found.gcp_project and not given["google"]:
+    if settings.gcp_project and not given["google"]:
         raise _half(["gcp_project"], ("gcp_project", "gcs_bucket"), "BigQuery loads from a bucket")
     return "google" if given["google"] else "embedded"
 

@@ -45,7 +45,7 @@ class LakeFile:
 
 
 def date_column(service: Service) -> Column:
-    """The column with the day of pickup, by which the service's files can be parted.
+    """The column with the day of pickup, by which the service's files can be partitioned.
 
     Raises:
         TaxiError: The service has none.
@@ -54,7 +54,7 @@ def date_column(service: Service) -> Column:
         if column.type is ColumnType.DATE and column.name != SOURCE_MONTH.name:
             return column
     raise TaxiError(
-        f"The lake's files of {service.name} cannot be parted by day.",
+        f"The lake's files of {service.name} cannot be partitioned by day.",
         expected="a column with the day of pickup in the registry",
         found=f"none among the columns of {service.name}",
         next_step="declare one in trips/columns.py, or choose the shape `month` in the pipeline's YAML",
@@ -72,7 +72,7 @@ def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFil
     Args:
         month: The cleaned month.
         shape: `month`, the cleaned file as it is; `date`, a file for each day of pickup.
-        folder: An empty folder for the files that are made.
+        folder: An empty folder for the files.
 
     Raises:
         TaxiError: The cleaned file has other columns than the registry, or what was written is not what was cleaned.
@@ -134,12 +134,12 @@ def count(path: Path) -> tuple[int, int]:
 def _verify(month: CleanedMonth, files: list[LakeFile]) -> None:
     entry = month.entry("lake", "")
     counted = [count(file.path) for file in files]
-    found = sum(rows for rows, _ in counted), sum(whole for _, whole in counted)
-    if found != (entry.rows_kept, entry.cents):
+    rows, whole_cents = sum(rows for rows, _ in counted), sum(whole for _, whole in counted)
+    if (rows, whole_cents) != (entry.rows_kept, entry.cents):
         raise TaxiError(
             f"The lake's files of {month} do not hold what was cleaned.",
             expected=f"{entry.rows_kept} rows, {entry.cents} cents",
-            found=f"{found[0]} rows, {found[1]} cents in {len(files)} files",
+            found=f"{rows} rows, {whole_cents} cents in {len(files)} files",
             intact="every store",
             next_step="clean the month again",
         )

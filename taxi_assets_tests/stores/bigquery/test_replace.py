@@ -15,7 +15,8 @@ import pytest
 
 from taxi_assets.components.partitions import months_since
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager, table_metadata
+from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
+from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud

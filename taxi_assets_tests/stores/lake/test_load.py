@@ -116,7 +116,7 @@ def test_another_shape_takes_the_place_of_the_first(
 
 
 def test_yellow_trips_cannot_be_parted_by_day(cloud: GoogleCloud, tmp_path: Path) -> None:
-    with pytest.raises(TaxiError, match="cannot be parted by day"):
+    with pytest.raises(TaxiError, match="cannot be partitioned by day"):
         store(cloud, cleaned(tmp_path), "date")
 
 
