@@ -1,7 +1,7 @@
-"""The front door: all that Dagster loads.
+"""The definitions that Dagster loads.
 
-Each folder of `defs/` holds one YAML file; the component that it names makes its assets, checks and job. They work
-with the resources below, which take their addresses from the settings and start a local service when it is needed.
+Each folder of `defs/` has one YAML file. The component that it names makes assets, checks, a job and sensors. They use
+the resources below, which read addresses from the settings and start a local service when they need one.
 """
 
 import warnings
@@ -19,14 +19,14 @@ from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.postgres.io_manager import PostgresIOManager
 from taxi_assets.stores.postgres.resource import PostgresResource
 
-# Checks of a partition and code references are in preview: known, pinned, and tested here.
+# Partitions of checks, code references and owners of sensors are in preview or beta; Dagster's version is bounded.
 for category in (dg.PreviewWarning, dg.BetaWarning):
     warnings.filterwarnings("ignore", category=category)
 
 DEFS = PROJECT_ROOT / "taxi_assets" / "defs"
 
 
-# Dagster asks for them twice a run.
+# Dagster loads them twice a run.
 @dg.definitions
 @cache
 def defs() -> dg.Definitions:
@@ -35,7 +35,7 @@ def defs() -> dg.Definitions:
     postgres = PostgresResource.from_settings(settings())
     cloud = GoogleCloud.from_settings(settings())
     return dg.Definitions.merge(
-        # Not load_from_defs_folder: that imports every installed package with components, Google's among them (1.2 s).
+        # load_from_defs_folder also imports every installed package with components, such as dagster_gcp: 1.2 s more.
         dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(DEFS),
         dg.Definitions(
             resources={

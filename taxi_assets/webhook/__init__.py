@@ -1,5 +1,5 @@
-"""Started from outside: a small web application with a token, which starts pipelines and takes reports.
+"""`taxi webhook`: a web application that starts pipelines and records materializations, for callers with a token.
 
-Dagster's own endpoints ask nobody who they are. This one does, and it needs no webserver: it writes into Dagster's
-storage, from where the daemon takes the runs.
+Dagster's own endpoints know no authentication. This application needs no webserver: it writes to Dagster's storage, and
+the daemon launches the runs.
 """

@@ -1,4 +1,4 @@
-"""Runs the web application, on loopback unless the settings say otherwise."""
+"""The server of the web application."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from taxi_assets.local.service import port_is_free
 from taxi_assets.settings import Settings
 
 
-def serve(found: Settings) -> None:
-    """Listens until it is interrupted.
+def serve(settings: Settings) -> None:
+    """Serves the application until it is interrupted; on loopback, unless the settings name another host.
 
     Raises:
         TaxiError: There is no token, the port is taken, or the database does not answer.
     """
-    token, host, port = found.taxi_webhook_token, found.taxi_webhook_host, found.taxi_webhook_port
+    token, host, port = settings.taxi_webhook_token, settings.taxi_webhook_host, settings.taxi_webhook_port
     if token is None:
         raise TaxiError(
             "The webhook does not start without a token.",
@@ -32,11 +32,11 @@ def serve(found: Settings) -> None:
     import dagster as dg
     import uvicorn
 
-    from taxi_assets.webhook.app import application
+    from taxi_assets.webhook.app import create_app
     from taxi_assets.webhook.service import RunService
 
     with dg.DagsterInstance.get() as instance:
-        dagster = RunService(instance)
-        dagster.repository.load_all_definitions()
-        app = application(dagster, token, found.taxi_ui_url.rstrip("/"))
+        service = RunService(instance)
+        service.repository.load_all_definitions()
+        app = create_app(service, token, settings.taxi_ui_url.rstrip("/"))
         uvicorn.run(app, host=host, port=port, log_level="info", server_header=False, limit_concurrency=50)

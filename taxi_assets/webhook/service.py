@@ -1,4 +1,4 @@
-"""What the webhook does in Dagster: it queues runs for the daemon, and records materializations."""
+"""The webhook's work in Dagster: it queues runs for the daemon, and records materializations."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import dagster as dg
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.origins import reconstructable_job, remote_origin
 from taxi_assets.pipeline import read_pipelines
-from taxi_assets.webhook.bodies import ReportMaterialization, StartRun
 from taxi_assets.webhook.errors import RequestRefused
+from taxi_assets.webhook.schemas import ReportMaterialization, StartRun
 
-_KEYS = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")
-"""Under which names of runs are made of idempotency keys."""
-_MOST_SHOWN = 12
+_KEY_NAMESPACE = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")
+"""The namespace of the run ids that are made of idempotency keys."""
+_MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Queued:
-    """A run that waits for the daemon, or went on from there.
+class QueuedRun:
+    """A run that was queued for the daemon.
 
     Attributes:
         run: The run.
-        repeated: Whether an earlier request with the same key made it.
+        repeated: Whether an earlier request with the same key created it.
     """
 
     run: dg.DagsterRun
@@ -35,26 +35,30 @@ class Queued:
 
 @dataclass(frozen=True)
 class RunService:
-    """Dagster's records and the project's definitions."""
+    """Starts runs and records materializations.
+
+    Attributes:
+        instance: Dagster's instance.
+    """
 
     instance: dg.DagsterInstance
 
     @cached_property
     def repository(self) -> dg.RepositoryDefinition:
-        """All that the project defines; takes a second or two the first time."""
+        """The project's definitions; the first access takes a second or two."""
         from taxi_assets.definitions import defs
 
         return defs().get_repository_def()
 
-    def start(self, body: StartRun, key: str | None) -> Queued:
-        """Queues a run of a pipeline's job for a month; the daemon starts it.
+    def start(self, body: StartRun, key: str | None) -> QueuedRun:
+        """Queues a run of a pipeline's job for a month; the daemon launches it.
 
         Args:
-            body: What to start.
-            key: A caller's name for this very request: repeated with the same key, it starts nothing.
+            body: The request.
+            key: The caller's key of this request; a request with a known key starts nothing.
 
         Raises:
-            RequestRefused: The service or the month is none, or the key stands for another request.
+            RequestRefused: There is no such service or month, or the key belongs to another request.
         """
         known = read_pipelines()
         if body.service not in known:
@@ -70,9 +74,9 @@ class RunService:
         try:
             run = self._create(job, month, config, key, body.caller)
         except DagsterRunAlreadyExists:
-            return self._again(_run_id(str(key)), job.name, month, config)
+            return self._find_repeated(_run_id(str(key)), job.name, month, config)
         self._enqueue(run)
-        return Queued(run, repeated=False)
+        return QueuedRun(run, repeated=False)
 
     def _create(
         self, job: dg.JobDefinition, month: str, config: dict[str, Any], key: str | None, caller: str | None
@@ -83,14 +87,14 @@ class RunService:
             run_config=config,
             tags={
                 **job.get_tags_for_partition_key(month, None),
-                "taxi/started_by": _by(caller),
+                "taxi/started_by": _started_by(caller),
                 **({"taxi/idempotency_key": key} if key else {}),
             },
             remote_job_origin=remote_origin(job.name),
             job_code_origin=reconstructable_job(job.name).get_python_origin(),
         )
 
-    def _again(self, run_id: str, job: str, month: str, config: dict[str, Any]) -> Queued:
+    def _find_repeated(self, run_id: str, job: str, month: str, config: dict[str, Any]) -> QueuedRun:
         (run,) = self.instance.get_runs(dg.RunsFilter(run_ids=[run_id]))
         if (run.job_name, run.tags.get("dagster/partition"), run.run_config) != (job, month, config):
             raise RequestRefused(
@@ -101,19 +105,19 @@ class RunService:
                 next_step="choose a new key for a new request",
             )
         if run.status == dg.DagsterRunStatus.NOT_STARTED:
-            # Whoever created it died before it stood in the queue.
+            # The process that created the run died before it queued it.
             self._enqueue(run)
-        return Queued(run, repeated=True)
+        return QueuedRun(run, repeated=True)
 
     def _enqueue(self, run: dg.DagsterRun) -> None:
-        # What the queued run coordinator does in submit_run, which asks for a workspace that it does not use.
+        # As QueuedRunCoordinator.submit_run does, which requires a workspace and does not use it.
         self.instance.report_dagster_event(dg.DagsterEvent.job_enqueue(run), run_id=run.run_id)
 
     def report(self, body: ReportMaterialization) -> None:
-        """Records that an asset was materialized elsewhere; no run stands behind it.
+        """Records a materialization from elsewhere, without a run.
 
         Raises:
-            RequestRefused: The asset or the partition is none.
+            RequestRefused: There is no such asset or partition.
         """
         graph = self.repository.asset_graph
         asset = dg.AssetKey.from_user_string(body.asset)
@@ -125,7 +129,7 @@ class RunService:
         self._check_partition(body, graph.get(asset).partitions_def)
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(
-                asset, partition=body.partition, metadata={**body.metadata, "reported_by": _by(body.caller)}
+                asset, partition=body.partition, metadata={**body.metadata, "reported_by": _started_by(body.caller)}
             )
         )
 
@@ -158,12 +162,12 @@ def _range(names: Any) -> str:
     names = list(names)
     if not names:
         return "a partition; there is none yet"
-    return f"one of: {', '.join(names)}" if len(names) <= _MOST_SHOWN else f"one of: {names[0]} to {names[-1]}"
+    return f"one of: {', '.join(names)}" if len(names) <= _MAX_LISTED else f"one of: {names[0]} to {names[-1]}"
 
 
 def _run_id(key: str) -> str:
-    return str(uuid5(_KEYS, key))
+    return str(uuid5(_KEY_NAMESPACE, key))
 
 
-def _by(caller: str | None) -> str:
+def _started_by(caller: str | None) -> str:
     return f"webhook ({caller})" if caller else "webhook"

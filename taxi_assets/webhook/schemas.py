@@ -1,4 +1,4 @@
-"""What callers send, and how it is checked."""
+"""The bodies of requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from taxi_assets.webhook.errors import RequestRefused
 
-_CALLER = Field(None, pattern=r"^[\w .@/-]{1,60}$", description="who asks; seen in the log of loads")
+_CALLER = Field(None, pattern=r"^[\w .@/-]{1,60}$", description="the caller, for the load log")
 
 
 class _Body(BaseModel):
@@ -16,7 +16,7 @@ class _Body(BaseModel):
 
 
 class StartRun(_Body):
-    """Starts a pipeline for a month."""
+    """The body of `POST /runs`."""
 
     service: StrictStr
     month: StrictStr
@@ -25,7 +25,7 @@ class StartRun(_Body):
 
 
 class ReportMaterialization(_Body):
-    """Reports that an asset was materialized elsewhere."""
+    """The body of `POST /materializations`."""
 
     asset: StrictStr
     partition: StrictStr | None = None
@@ -36,14 +36,14 @@ class ReportMaterialization(_Body):
 Body = TypeVar("Body", StartRun, ReportMaterialization)
 
 
-def read_body(kind: type[Body], body: bytes) -> Body:
-    """Reads a request's body.
+def parse_body(schema: type[Body], body: bytes) -> Body:
+    """Parses a request's body.
 
     Raises:
-        RequestRefused: It is no JSON, or not what this request takes; names the field.
+        RequestRefused: The body is no JSON, or a field is wrong.
     """
     try:
-        return kind.model_validate_json(body)
+        return schema.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         malformed = first["type"] == "json_invalid"
@@ -51,10 +51,10 @@ def read_body(kind: type[Body], body: bytes) -> Body:
         raise RequestRefused(
             400 if malformed else 422,
             "The body is no JSON." if malformed else "The body is not what this request takes.",
-            expected="a JSON object with " + ", ".join(_fields(kind)),
+            expected="a JSON object with " + ", ".join(_field_names(schema)),
             found=f"{field}: {first['msg']}" if field else first["msg"],
         ) from None
 
 
-def _fields(kind: type[Body]) -> list[str]:
-    return [name if field.is_required() else f"{name} (optional)" for name, field in kind.model_fields.items()]
+def _field_names(schema: type[Body]) -> list[str]:
+    return [name if field.is_required() else f"{name} (optional)" for name, field in schema.model_fields.items()]
