@@ -24,11 +24,7 @@ from taxi_assets.instance.storage import TaxiArtifactStorage, TaxiComputeLogs, T
 from taxi_assets.settings import PROJECT_ROOT
 
 FOLDERS = ("taxi_assets", "taxi_assets_tests", "benchmarks")
-ALLOWED = {
-    Path(str(private.__file__)),
-    Path(__file__),
-    PROJECT_ROOT / "taxi_assets/stores/bigquery/pandas_io_manager.py",
-}
+ALLOWED = {Path(str(private.__file__)), Path(__file__)}
 PRIVATE = re.compile(r"\b(dagster|dagster_\w+)(\.\w+)*\._[a-z]\w*|\bdagster_shared\b")
 
 
