@@ -9,8 +9,8 @@ import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 
 from taxi_assets.components.local_files.assets import FILES, GROUP, file_table, sorted_file
-from taxi_assets.components.metadata import with_code_references
 from taxi_assets.components.local_files.folder import FileState, look
+from taxi_assets.components.metadata import with_code_references
 from taxi_assets.instance.dagster_private import INVALID_PARTITION_SUBSTRINGS
 from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
