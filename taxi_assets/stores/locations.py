@@ -5,13 +5,12 @@ A pipeline's YAML declares a table; the settings may move it to another schema, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import Any
 
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.months import month_name
-
-if TYPE_CHECKING:
-    from taxi_assets.stores.table import TableRef
 
 TRIAL = "trial"
 """The schema of PostgreSQL for the rows of a trial."""
@@ -42,3 +41,15 @@ def bigquery_table(declared: TableRef, project: str | None, dataset: str | None)
 def lake_uri(bucket: str, service: str, month: date, shape: str) -> str:
     """The object of the month in the lake; in the shape `date` the folder of the days."""
     return f"gs://{bucket}/{service}/{f'{service}_{month_name(month)}.parquet' if shape == 'month' else ''}"
+
+
+def declared_metadata(context: Any) -> Mapping[str, Any]:
+    """The metadata in the definition of the asset that an IO manager writes or reads."""
+    output = getattr(context, "upstream_output", context)
+    return getattr(output, "definition_metadata", None) or {}
+
+
+def declared_table(context: Any) -> TableRef:
+    """The table that this metadata names, under dagster-gcp's keys `schema` and `table`."""
+    metadata = declared_metadata(context)
+    return TableRef(namespace=metadata["schema"], name=metadata["table"])

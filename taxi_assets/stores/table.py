@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -13,7 +12,6 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import SOURCE_MONTH, Column
 
 if TYPE_CHECKING:
-    import dagster as dg
     from psycopg import sql
 
 _BIGQUERY_NAME = re.compile(r"[A-Za-z0-9_:.-]+")
@@ -133,15 +131,3 @@ class Table:
     def monthly(self) -> bool:
         """Whether it is replaced month by month."""
         return SOURCE_MONTH in self.columns
-
-
-def declared_metadata(context: dg.OutputContext | dg.InputContext) -> Mapping[str, Any]:
-    """The metadata in the definition of the asset that an IO manager writes or reads."""
-    output = getattr(context, "upstream_output", context)
-    return getattr(output, "definition_metadata", None) or {}
-
-
-def declared_table(context: dg.OutputContext | dg.InputContext) -> TableRef:
-    """The table that this metadata names, under dagster-gcp's keys `schema` and `table`."""
-    metadata = declared_metadata(context)
-    return TableRef(namespace=metadata["schema"], name=metadata["table"])

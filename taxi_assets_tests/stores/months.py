@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.stores.provenance import Provenance
+from taxi_assets.stores.month import CleanedMonth, Provenance
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import YELLOW

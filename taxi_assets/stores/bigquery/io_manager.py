@@ -16,11 +16,10 @@ from taxi_assets.stores.bigquery.replace import fitted, read_rows, replace_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.locations import bigquery_table
-from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.locations import bigquery_table, declared_table
+from taxi_assets.stores.month import LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.stores.provenance import Provenance
-from taxi_assets.stores.table import TableRef, declared_table
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.months import parse_month
 
 

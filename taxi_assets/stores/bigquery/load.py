@@ -22,7 +22,7 @@ from taxi_assets.stores.bigquery.schema import (
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.provenance import NO_RUN, Provenance
+from taxi_assets.stores.month import NO_RUN, Provenance
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import SERVICES
 

@@ -28,8 +28,7 @@ from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_gener
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, remove, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.locations import lake_uri
-from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.stores.provenance import NO_RUN, Provenance
+from taxi_assets.stores.month import NO_RUN, CleanedMonth, Provenance
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:

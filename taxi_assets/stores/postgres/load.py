@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.month import NO_RUN, CleanedMonth, Provenance
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
@@ -35,7 +35,6 @@ from taxi_assets.stores.postgres.connection import (
 )
 from taxi_assets.stores.postgres.load_log import ensure_log, entry_json, insert_statement
 from taxi_assets.stores.postgres.schema import ensure_month, partition, prepare_table, refresh, tables
-from taxi_assets.stores.provenance import NO_RUN, Provenance
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
-from taxi_assets.stores.month import CleanedMonth, LoadEntry
+from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
@@ -28,7 +28,6 @@ from taxi_assets.stores.postgres.connection import (
 from taxi_assets.stores.postgres.load import LoadResult, load_month, month_locked
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
 from taxi_assets.stores.postgres.verify import count_month
-from taxi_assets.stores.provenance import Provenance
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.months import month_name
 
