@@ -1,1 +1,1 @@
-"""What the commands of `taxi` do, a module each."""
+"""The commands of `taxi`."""

@@ -1,4 +1,4 @@
-"""`taxi`: the command line of the platform. What each command does stands in `console`, a module each."""
+"""`taxi`: the command line. Each command imports its module when it runs, so that `taxi --help` is fast."""
 
 from __future__ import annotations
 
@@ -31,16 +31,14 @@ def run(
     months: Months,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            help="load this store alone (may be given again): postgres, lake, bigquery, which brings along the lake"
-        ),
+        typer.Option(help="load this store alone (may be repeated): postgres, lake, bigquery, which includes the lake"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="fetch and load again what is loaded already")] = False,
+    force: Annotated[bool, typer.Option("--force", help="fetch and load months that are loaded already")] = False,
     source: Annotated[
         str | None, typer.Option(help="take the files from: tlc, mirror, sample, or an address; else TAXI_SOURCE_URL")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="a trial: only the first so many rows, into the schema `trial`")
+        int | None, typer.Option(min=1, help="a trial: only the first rows, into the schema `trial`")
     ] = None,
 ) -> None:
     """Fetch, clean and load months of a service."""
@@ -67,7 +65,7 @@ def log(
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
     csv: Csv = False,
 ) -> None:
-    """Who or what loaded each month, from which file, with which code and configuration, how many rows, when."""
+    """List the loads: when, who or what started them, the file, the code, the configuration, the row counts."""
     from taxi_assets.cli.log import show_log
 
     show_log(service, months, csv=csv)
@@ -75,7 +73,7 @@ def log(
 
 @app.command()
 def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 3000) -> None:
-    """The local services, then the Dagster UI with its daemon."""
+    """Start the local services, then the Dagster UI with its daemon."""
     from taxi_assets.cli.dev import develop
 
     raise typer.Exit(develop(port))
@@ -83,34 +81,35 @@ def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 
 
 @app.command()
 def webhook() -> None:
-    """Let others start pipelines and report materializations over HTTP, with a token."""
-    from taxi_assets.cli.webhook import listen
+    """Serve HTTP requests that start pipelines and report materializations, with a token."""
+    from taxi_assets.settings import settings
+    from taxi_assets.webhook.server import serve
 
-    listen()
+    serve(settings())
 
 
 @app.command()
 def doctor() -> None:
-    """Test each connection, and say where each setting came from."""
-    from taxi_assets.cli.doctor import examine
+    """Test each connection, and show where each setting came from."""
+    from taxi_assets.cli.doctor import check_connections
 
-    raise typer.Exit(examine())
+    raise typer.Exit(check_connections())
 
 
 @app.command()
 def sql(query: Query, csv: Csv = False) -> None:
-    """Ask PostgreSQL, as a reader."""
-    from taxi_assets.cli.query import ask_postgres
+    """Query PostgreSQL as the role that can only read."""
+    from taxi_assets.cli.query import query_postgres
 
-    ask_postgres(query, csv=csv)
+    query_postgres(query, csv=csv)
 
 
 @app.command()
 def bq(query: Query, csv: Csv = False) -> None:
-    """Ask BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
-    from taxi_assets.cli.query import ask_bigquery
+    """Query BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
+    from taxi_assets.cli.query import query_bigquery
 
-    ask_bigquery(query, csv=csv)
+    query_bigquery(query, csv=csv)
 
 
 @app.command()
@@ -131,18 +130,18 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Which local services run."""
+    """Show which local services run."""
     from taxi_assets.cli.services import show_status
 
     show_status()
 
 
 def main() -> None:
-    """Runs the command; a user's mistake ends with a clear error and exit code 1, never with a stack trace."""
+    """Runs the command; a `TaxiError` ends it with exit code 1 and without a stack trace."""
     from taxi_assets.instance.home import set_dagster_home
 
-    # A process of seconds that loads a hundred thousand objects and keeps them: searching them for garbage, while it
-    # loads and once more as it ends, takes a fifth of its time.
+    # The process lives for seconds and keeps the hundred thousand objects that it loads: with the default thresholds,
+    # the garbage collector takes a fifth of its time.
     gc.set_threshold(100_000, 50, 100)
     try:
         set_dagster_home()

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome
+from taxi_assets.cli.outcome import Outcome, Status
 from taxi_assets.cli.screen import messages
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import read_settings, settings
@@ -60,7 +60,7 @@ def run_on_daemon(
     from taxi_assets.instance.history import months_in_progress
 
     busy = months_in_progress(instance, pipeline.service)
-    in_progress = Outcome("left", "a run waits or is under way already")
+    in_progress = Outcome(Status.LEFT, "a run waits or is under way already")
     left_out = {month: in_progress for month in months if month_name(month) in busy}
     requested = [month for month in months if month not in left_out]
     if not requested:
@@ -109,16 +109,16 @@ def _watch(instance: dg.DagsterInstance, backfill_id: str, months: Sequence[date
         ended = backfill is None or has_ended(backfill)
         outcomes = _read_outcomes(instance, backfill_id)
         for month, outcome in outcomes.items():
-            if outcome.end != "left" and printed.get(month) != outcome:
-                done = sum(other.end != "left" for other in outcomes.values())
-                messages().print(f"[bold]{done} of {len(months)}[/]: {month_name(month)} {outcome.end}")
+            if outcome.status != Status.LEFT and printed.get(month) != outcome:
+                done = sum(other.status != Status.LEFT for other in outcomes.values())
+                messages().print(f"[bold]{done} of {len(months)}[/]: {month_name(month)} {outcome.status}")
                 printed[month] = outcome
         if ended or not daemon_runs(instance, _LOST_SECONDS):
             break
         time.sleep(_POLL_SECONDS)
     if not ended:
         messages().print("The daemon gives no sign of life; the backfill goes on as soon as it is back: taxi dev")
-    return {month: outcomes.get(month, Outcome("left", "no run has begun")) for month in months}
+    return {month: outcomes.get(month, Outcome(Status.LEFT, "no run has begun")) for month in months}
 
 
 def _read_outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date, Outcome]:
@@ -133,10 +133,10 @@ def _read_outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date,
         if not name or parse_month(name) in outcomes:
             continue
         if run.is_success:
-            outcome = Outcome("loaded")
+            outcome = Outcome(Status.LOADED)
         elif not run.is_finished or run.tags.get("dagster/will_retry") == "true":
-            outcome = Outcome("left", "under way")
+            outcome = Outcome(Status.LEFT, "under way")
         else:
-            outcome = Outcome("failed", f"run {run.run_id}: {failure_reason(instance, run)}")
+            outcome = Outcome(Status.FAILED, f"run {run.run_id}: {failure_reason(instance, run)}")
         outcomes[parse_month(name)] = outcome
     return outcomes

@@ -1,4 +1,4 @@
-"""The database as the commands that only read it see it: without Dagster, so that they answer at once."""
+"""The connection of the commands that only read PostgreSQL. It needs no Dagster, so that they answer at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reader() -> Iterator[Connection]:
-    """A connection of the reader's role, which can only read.
+    """A connection of the role that can only read.
 
     Raises:
         TaxiError: The database cannot be reached, or refuses.

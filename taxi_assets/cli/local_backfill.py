@@ -1,4 +1,4 @@
-"""Several months at once, side by side on this machine, each in a process of its own."""
+"""Several months concurrently on this machine, each in its own process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import Any
 
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome
+from taxi_assets.cli.outcome import Outcome, Status, count
 from taxi_assets.cli.screen import messages
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.trips.months import month_name
 
-AT_ONCE = 2
+CONCURRENT_MONTHS = 2
 
 
 @dataclass
@@ -29,48 +28,52 @@ class LocalBackfill:
     Attributes:
         pipeline: The pipeline.
         stores: The stores to load.
-        how: What the runs are told.
-        tags: What each run is tagged with besides.
+        options: The options of the runs.
+        tags: Further tags of the runs.
     """
 
     pipeline: PipelineSpec
     stores: Sequence[str]
-    how: RunOptions
+    options: RunOptions
     tags: dict[str, str]
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self, months: Sequence[date]) -> dict[date, Outcome]:
-        """Runs them and passes on what they say; Ctrl-C ends those under way, and the rest is left."""
-        outcomes = {month: Outcome("left", "not begun") for month in months}
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            months_in_progress = {pool.submit(self._run, month): month for month in months}
+        """Runs the months and prints their output; Ctrl-C ends those in progress and begins no other."""
+        outcomes = {month: Outcome(Status.NOT_BEGUN) for month in months}
+        with ThreadPoolExecutor(CONCURRENT_MONTHS) as pool:
+            futures = {pool.submit(self._run, month): month for month in months}
             try:
-                self._collect(months_in_progress, outcomes)
+                self._collect(futures, outcomes)
             except KeyboardInterrupt:
-                # The terminal has told the processes of the months as well: they end by themselves.
+                # The terminal interrupts the processes of the months, too: they end by themselves.
                 self._stopped.set()
                 messages().print("Interrupted: the months under way end, the others are left.")
-                self._collect(months_in_progress, outcomes)
+                self._collect(futures, outcomes)
         return outcomes
 
-    def _collect(self, months_in_progress: dict[Future[Outcome], date], outcomes: dict[date, Outcome]) -> None:
-        for done in as_completed(months_in_progress):
-            month = months_in_progress[done]
-            if outcomes[month].end == "left" and done.result().why != "not begun":
-                outcomes[month] = done.result()
-                over = sum(outcome.why != "not begun" for outcome in outcomes.values())
+    def _collect(self, futures: dict[Future[Outcome], date], outcomes: dict[date, Outcome]) -> None:
+        for future in as_completed(futures):
+            month, outcome = futures[future], future.result()
+            if outcomes[month].status == Status.NOT_BEGUN != outcome.status:
+                outcomes[month] = outcome
+                over = len(outcomes) - count(outcomes, Status.NOT_BEGUN)
                 name = f"{self.pipeline.service} {month_name(month)}"
-                messages().print(f"[bold]{over} of {len(outcomes)}[/]: {name} {outcomes[month].end}")
+                messages().print(f"[bold]{over} of {len(outcomes)}[/]: {name} {outcome.status}")
 
     def _run(self, month: date) -> Outcome:
         if self._stopped.is_set():
-            return Outcome("left", "not begun")
+            return Outcome(Status.NOT_BEGUN)
         began = time.monotonic()
-        told: dict[str, Any] = {"service": self.pipeline.service, "month": month_name(month)}
-        told |= {"stores": list(self.stores), "how": asdict(self.how), "tags": self.tags}
-        command = [sys.executable, "-m", "taxi_assets.cli.month"]
+        request = {
+            "service": self.pipeline.service,
+            "month": month_name(month),
+            "stores": list(self.stores),
+            "options": asdict(self.options),
+            "tags": self.tags,
+        }
         with subprocess.Popen(
-            command,
+            [sys.executable, "-m", "taxi_assets.cli.month"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -78,28 +81,28 @@ class LocalBackfill:
             errors="replace",
         ) as process:
             if process.stdin:
-                process.stdin.write(json.dumps(told))
+                process.stdin.write(json.dumps(request))
                 process.stdin.close()
             _pass_on(process)
-            why = (process.stdout.read() if process.stdout else "").strip()
+            error = (process.stdout.read() if process.stdout else "").strip()
         if process.returncode == 0:
-            return Outcome("loaded", f"in {time.monotonic() - began:.1f} s")
+            return Outcome(Status.LOADED, f"in {time.monotonic() - began:.1f} s")
         if self._stopped.is_set():
-            return Outcome("left", "interrupted")
-        return Outcome("failed", why or f"its process ended with {process.returncode}")
+            return Outcome(Status.LEFT, "interrupted")
+        return Outcome(Status.FAILED, error or f"its process ended with {process.returncode}")
 
 
 def _pass_on(process: subprocess.Popen[str]) -> None:
-    """Prints the lines of a process as they come; an error is kept together."""
+    """Prints the lines of a process as they come, the lines of an error together."""
     lines: list[str] = []
     for line in process.stderr or ():
         lines.append(line.rstrip())
         if not line.startswith(" "):
-            _say(lines[:-1])
+            _print(lines[:-1])
             lines = lines[-1:]
-    _say(lines)
+    _print(lines)
 
 
-def _say(lines: list[str]) -> None:
+def _print(lines: list[str]) -> None:
     if lines:
         messages().print("\n".join(lines), markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`taxi log`: who or what loaded each month into each store, from which file, with which code, when; newest first."""
+"""`taxi log`: the load log, newest load first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from taxi_assets.cli.database import reader
-from taxi_assets.cli.query import show
+from taxi_assets.cli.query import print_rows
 from taxi_assets.pipeline import pipeline_for
 from taxi_assets.trips.months import parse_months
 
@@ -31,20 +31,22 @@ def show_log(service: str | None, months: str | None, *, csv: bool) -> None:
     """Prints the loads; CSV has checksums and run numbers in full.
 
     Raises:
-        TaxiError: A service or month that is none; the database cannot be reached.
+        TaxiError: The service or the month is none; the database cannot be reached.
     """
-    wanted: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "service": pipeline_for(service).service if service else None,
         "months": parse_months(months) if months else None,
     }
     with reader() as connection:
         if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() == (None,):
-            show(_NAMES, [], csv=csv)
+            print_rows(_NAMES, [], csv=csv)
             return
-        show(_NAMES, ([_shown(value, csv) for value in row] for row in connection.execute(_QUERY, wanted)), csv=csv)
+        print_rows(
+            _NAMES, ([_cell(value, csv) for value in row] for row in connection.execute(_QUERY, parameters)), csv=csv
+        )
 
 
-def _shown(value: Any, full: bool) -> str:
+def _cell(value: Any, full: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):

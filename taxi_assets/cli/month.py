@@ -1,4 +1,4 @@
-"""One month, run in this process."""
+"""Runs one month in this process."""
 
 from __future__ import annotations
 
@@ -18,41 +18,45 @@ from taxi_assets.trips.months import month_name, parse_month
 
 
 def run_month(
-    pipeline: PipelineSpec, month: date, stores: Sequence[str], how: RunOptions, tags: Mapping[str, str] | None = None
+    pipeline: PipelineSpec,
+    month: date,
+    stores: Sequence[str],
+    options: RunOptions,
+    tags: Mapping[str, str] | None = None,
 ) -> str | None:
-    """Runs one month and prints what its checks found; returns what stopped it, or None.
+    """Runs one month and prints the warnings of its checks; returns the error, or None.
 
     Args:
         pipeline: The pipeline.
         month: The month.
         stores: The stores to load.
-        how: What the run is told.
-        tags: What the run is tagged with besides.
+        options: The options of the run.
+        tags: Further tags of the run.
     """
     progress.set_listener(ProgressBars() if messages().is_terminal else Lines())
     from taxi_assets.instance.runs import run_job
 
     name = f"{pipeline.service} {month_name(month)}"
     assets = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
-    config = how.config(pipeline.service)
-    done = run_job(pipeline.job, month_name(month), pipeline.service, assets, config, tags or {})
-    for warning in done.warnings:
+    config = options.config(pipeline.service)
+    run = run_job(pipeline.job, month_name(month), pipeline.service, assets, config, tags or {})
+    for warning in run.warnings:
         messages().print(f"[yellow]Check not passed:[/] {escaped(warning)}", soft_wrap=True)
-    if done.error:
-        messages().print(f"[bold red]{name} failed.[/] {escaped(done.error)}", soft_wrap=True)
-    messages().print(f"Run {done.run_id}: see it with `taxi dev`.", soft_wrap=True)
-    return done.error
+    if run.error:
+        messages().print(f"[bold red]{name} failed.[/] {escaped(run.error)}", soft_wrap=True)
+    messages().print(f"Run {run.run_id}: see it with `taxi dev`.", soft_wrap=True)
+    return run.error
 
 
-def main(told: dict[str, Any]) -> int:
-    """Runs it; returns the exit code."""
+def main(request: dict[str, Any]) -> int:
+    """Runs the month that `LocalBackfill` requests, prints the error's first line, and returns the exit code."""
     set_dagster_home()
     try:
-        pipeline, month = pipeline_for(told["service"]), parse_month(told["month"])
-        error = run_month(pipeline, month, told["stores"], RunOptions(**told["how"]), told["tags"])
-    except TaxiError as found:
-        show_error(found)
-        error = found.summary
+        pipeline, month = pipeline_for(request["service"]), parse_month(request["month"])
+        error = run_month(pipeline, month, request["stores"], RunOptions(**request["options"]), request["tags"])
+    except TaxiError as raised:
+        show_error(raised)
+        error = raised.summary
     except KeyboardInterrupt:
         error = "interrupted"
     if error:

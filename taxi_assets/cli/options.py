@@ -1,4 +1,4 @@
-"""How months are run: what the options of `taxi run` say, as Dagster's configuration and as words for a process."""
+"""The options of `taxi run`, and the run configuration of Dagster that they make."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from taxi_assets.sources.addresses import redacted
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is told.
+    """The options of a run.
 
     Attributes:
-        force: Fetch and load again what is loaded already.
-        source: Where the files come from, in the place of TAXI_SOURCE_URL.
-        limit: For a trial: only the first so many rows.
+        force: Fetch and load months that are loaded already.
+        source: The source of the files, instead of TAXI_SOURCE_URL.
+        limit: For a trial: the number of rows of the file to clean.
     """
 
     force: bool = False
@@ -24,16 +24,16 @@ class RunOptions:
     limit: int | None = None
 
     def config(self, service: str) -> dict[str, Any]:
-        """The configuration of a run of that service.
+        """The run configuration for a service.
 
-        It names the source also where the shell does: whoever repeats the run, the daemon perhaps, takes that one.
+        It names the source also if the shell sets it, so that a repetition of the run, by the daemon too, has the same.
         """
-        fetch = {"force": self.force, "source": self.source or _source_of_the_shell()}
-        told: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
-        known = {op: {name: value for name, value in config.items() if value} for op, config in told.items()}
-        return {"ops": {op: {"config": config} for op, config in known.items() if config}}
+        fetch = {"force": self.force, "source": self.source or _shell_source()}
+        ops: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
+        configs = {op: {name: value for name, value in config.items() if value} for op, config in ops.items()}
+        return {"ops": {op: {"config": config} for op, config in configs.items() if config}}
 
 
-def _source_of_the_shell() -> str | None:
+def _shell_source() -> str | None:
     url = settings().taxi_source_url
     return url if url and settings().origin("taxi_source_url") == "shell" and redacted(url) == url else None

@@ -1,45 +1,47 @@
-"""How each month of several ended, and the summary of them all."""
+"""The outcome of each month of a run over several, and their summary."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from enum import StrEnum
 
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.trips.months import month_name
 
-End = Literal["loaded", "failed", "left"]
+
+class Status(StrEnum):
+    """The status of a month when the command ends; `left` is begun, but not over."""
+
+    LOADED = "loaded"
+    FAILED = "failed"
+    LEFT = "left"
+    NOT_BEGUN = "not begun"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a month ended.
+    """The status of a month, with the reason in a line if it is not loaded."""
 
-    Attributes:
-        end: `loaded`, `failed`, or `left`: not begun, or not over when this command ended.
-        why: The reason of one that is not loaded, in a line.
-    """
-
-    end: End
-    why: str = ""
+    status: Status
+    reason: str = ""
 
 
-def summary(outcomes: Mapping[date, Outcome]) -> None:
-    """Prints a line for each month that is not loaded, with the reason."""
-    rest = {month: outcome for month, outcome in outcomes.items() if outcome.end != "loaded"}
-    if not rest:
+def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
+    """Prints a line with the reason for each month that is not loaded."""
+    unloaded = {month: outcome for month, outcome in outcomes.items() if outcome.status != Status.LOADED}
+    if not unloaded:
         return
-    shown = table("month", "", "why")
-    for month, outcome in sorted(rest.items()):
-        mark = "[bold red]failed[/]" if outcome.end == "failed" else "left"
-        shown.add_row(month_name(month), mark, escaped(outcome.why))
+    rows = table("month", "", "why")
+    for month, outcome in sorted(unloaded.items()):
+        mark = "[bold red]failed[/]" if outcome.status == Status.FAILED else "left"
+        rows.add_row(month_name(month), mark, escaped(outcome.reason or outcome.status))
     messages().print()
-    messages().print(shown)
+    messages().print(rows)
     messages().print("The same command again does what is missing, and nothing twice.")
 
 
-def count(outcomes: Mapping[date, Outcome], end: End) -> int:
-    """How many months ended like that."""
-    return sum(outcome.end == end for outcome in outcomes.values())
+def count(outcomes: Mapping[date, Outcome], *statuses: Status) -> int:
+    """The number of months with one of these statuses."""
+    return sum(outcome.status in statuses for outcome in outcomes.values())

@@ -1,4 +1,4 @@
-"""`taxi run`: months of a service, fetched, cleaned and loaded through Dagster."""
+"""`taxi run`: fetches, cleans and loads months of a service through Dagster."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from taxi_assets.cli.database import reader
 from taxi_assets.cli.local_backfill import LocalBackfill
 from taxi_assets.cli.month import run_month
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome, count, summary
+from taxi_assets.cli.outcome import Outcome, Status, count, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import source_from_settings, source_named
@@ -24,141 +24,137 @@ from taxi_assets.stores.month import LoadEntry
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
 
-def run_months(service: str, months: str, only: Sequence[str], how: RunOptions) -> int:
-    """Loads the months that are not loaded yet, and prints what stands in the stores; returns the exit code.
+def run_months(service: str, months: str, only: Sequence[str], options: RunOptions) -> int:
+    """Loads the months that are not loaded yet, prints their loads, and returns the exit code.
 
     Raises:
-        TaxiError: A service, month or store that is none; a source or store that is not as it should be.
+        TaxiError: The service, a month or a store is none; a source or store does not answer or refuses.
     """
     began = time.monotonic()
     pipeline = pipeline_for(service)
-    stores = chosen_stores(pipeline, only, how)
+    stores = chosen_stores(pipeline, only, options)
     wanted = MonthSelection(pipeline, stores, _available(pipeline, parse_months(months)))
-    done = [] if how.force or how.limit else _done(wanted, how)
+    done = [] if options.force or options.limit else _already_loaded(wanted, options)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
-    outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, how)
+    outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, options)
     with reader() as connection:
-        show_entries(entries(connection, wanted))
+        print_loads(entries(connection, wanted))
     if len(outcomes) > 1:
-        summary(outcomes)
-    if how.limit:
+        print_unloaded(outcomes)
+    if options.limit:
         messages().print(
             f"\nA trial: its rows stand in the schema {settings().postgres_schema or TRIAL!r} of PostgreSQL."
         )
-    counts = [
-        f"{count(outcomes, 'loaded')} loaded",
-        f"{len(done)} loaded already",
-        f"{count(outcomes, 'failed')} failed",
-    ]
-    if left := count(outcomes, "left"):
+    loaded, failed = count(outcomes, Status.LOADED), count(outcomes, Status.FAILED)
+    counts = [f"{loaded} loaded", f"{len(done)} loaded already", f"{failed} failed"]
+    if left := count(outcomes, Status.LEFT, Status.NOT_BEGUN):
         counts.append(f"{left} left")
     messages().print(f"\n{service}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
-    return 0 if count(outcomes, "loaded") == len(outcomes) else 1
+    return 0 if loaded == len(outcomes) else 1
 
 
-def _run(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], how: RunOptions) -> dict[date, Outcome]:
-    """One month in this process; several handed to the daemon, where one runs, else side by side here."""
+def _run(
+    pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], options: RunOptions
+) -> dict[date, Outcome]:
+    """Runs one month in this process; several by the daemon if one runs, else concurrently on this machine."""
     if len(months) == 1:
-        error = run_month(pipeline, months[0], stores, how)
-        return {months[0]: Outcome("failed", error.splitlines()[0]) if error else Outcome("loaded")}
+        error = run_month(pipeline, months[0], stores, options)
+        return {months[0]: Outcome(Status.FAILED, error.splitlines()[0]) if error else Outcome(Status.LOADED)}
     if not months:
         return {}
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
         if can_run_on_daemon(instance):
-            return run_on_daemon(instance, pipeline, months, stores, how)
+            return run_on_daemon(instance, pipeline, months, stores, options)
     name = (
         f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     )
-    return LocalBackfill(pipeline, stores, how, {"taxi/backfill": name}).run(months)
+    return LocalBackfill(pipeline, stores, options, {"taxi/backfill": name}).run(months)
 
 
-def _done(wanted: MonthSelection, how: RunOptions) -> list[date]:
-    source = source_named(how.source, settings()) if how.source else source_from_settings(settings())
+def _already_loaded(wanted: MonthSelection, options: RunOptions) -> list[date]:
+    source = source_named(options.source, settings()) if options.source else source_from_settings(settings())
     with reader() as connection:
         if source.synthetic:
-            _refuse_to_make_up(entries(connection, wanted))
+            _refuse_synthetic(entries(connection, wanted))
         return already_loaded(connection, source, wanted)
 
 
-def _refuse_to_make_up(loads: Sequence[LoadEntry]) -> None:
+def _refuse_synthetic(loads: Sequence[LoadEntry]) -> None:
     for load in loads:
         if not load.configuration.get("made_up"):
             name = f"{load.service} {month_name(load.source_month)}"
             raise TaxiError(
-                f"{name} stands in {load.store} from a real file, and made-up trips do not replace it.",
+                f"{name} stands in {load.store} from a real file, and synthetic trips do not replace it.",
                 expected="the source that it came from, in TAXI_SOURCE_URL or --source",
-                found="no source named: the sample source would make the month up",
+                found="no source: the sample source would generate the month",
                 where=load.place,
                 intact="every store",
-                next_step=f"name the source (it was {load.url}), or make the month up all the same: --force",
+                next_step=f"name the source (it was {load.url}), or replace the month all the same: --force",
             )
 
 
-def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], how: RunOptions) -> list[str]:
-    """The stores that `--only` names and what these are loaded from, in the order of loading.
+def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptions) -> list[str]:
+    """The stores that `--only` names and those that they are loaded from, in the order of loading.
 
     Raises:
         TaxiError: One is none of the pipeline's.
     """
     names = [name for given in only for name in given.split(",")]
     if unknown := [name for name in names if name not in pipeline.stores]:
-        raise TaxiError(
+        raise UsageError(
             f"The pipeline of {pipeline.service} has no store {unknown[0]!r}.",
             expected=f"one of: {', '.join(pipeline.stores)}",
-            intact="nothing was started",
         )
-    if how.limit:
+    if options.limit:
         # A trial has a place in PostgreSQL alone.
         names = names or ["postgres"]
-    # BigQuery is loaded from the lake. There, a month that is the same is not sent again.
+    # BigQuery is loaded from the lake, which does not send an unchanged month again.
     needed = {"lake"} if "bigquery" in names else set()
     return [name for name in pipeline.stores if not names or name in {*names, *needed}]
 
 
 def _available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
     if months[0] < pipeline.first_month:
-        raise TaxiError(
+        raise UsageError(
             f"{pipeline.service} {month_name(months[0])} is before the pipeline's first month.",
             expected=f"{month_name(pipeline.first_month)} or later",
-            intact="nothing was started",
             next_step="choose a later month",
         )
     if next_month(months[-1]) > date.today():
-        raise TaxiError(
+        raise UsageError(
             f"{pipeline.service} {month_name(months[-1])} is not published yet: the month is not over.",
             expected="a month that is over; the TLC publishes it about two months after its end",
-            intact="nothing was started",
             next_step="choose an earlier month",
         )
     return months
 
 
-def show_entries(loads: Sequence[LoadEntry]) -> None:
-    """Prints what the load log says of the months: the counts, then why rows were rejected."""
+def print_loads(loads: Sequence[LoadEntry]) -> None:
+    """Prints the row counts of the loads, then the reasons of the rejected rows."""
     if not loads:
         return
     messages().print("\nIn the stores:")
     numbers = ("read", "kept", "rejected", "seconds")
-    shown = table("month", "store", *numbers, "where", right=numbers)
+    rows = table("month", "store", *numbers, "where", right=numbers)
     for load in loads:
-        made_up = " (made up)" if load.configuration.get("made_up") else ""
+        synthetic = " (synthetic)" if load.configuration.get("made_up") else ""
         counts = [f"{count:,}" for count in (load.rows_read, load.rows_kept, load.rows_rejected)]
         seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
-        shown.add_row(f"{month_name(load.source_month)}{made_up}", load.store, *counts, seconds, load.place)
-    messages().print(shown)
-    _show_reasons(loads)
+        rows.add_row(f"{month_name(load.source_month)}{synthetic}", load.store, *counts, seconds, load.place)
+    messages().print(rows)
+    _print_reasons(loads)
 
 
-def _show_reasons(loads: Sequence[LoadEntry]) -> None:
+def _print_reasons(loads: Sequence[LoadEntry]) -> None:
     by_month = {load.source_month: load.rejected for load in loads}
     reasons: Counter[str] = Counter()
     for rejected in by_month.values():
         reasons.update(rejected)
-    shown = table("rejected because", "rows", right=("rows",))
-    for reason, rows in reasons.most_common():
-        shown.add_row(escaped(reason), f"{rows:,}")
+    rows = table("rejected because", "rows", right=("rows",))
+    for reason, row_count in reasons.most_common():
+        rows.add_row(escaped(reason), f"{row_count:,}")
     messages().print()
-    messages().print(shown)
+    messages().print(rows)

@@ -1,4 +1,4 @@
-"""What a person sees: progress bars in a terminal, plain lines elsewhere, tables, errors."""
+"""Output for people: progress bars in a terminal, lines elsewhere, tables, errors."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.progress import Report
 
 PIPE_WIDTH = 1000
-"""Columns where there is no terminal: nothing is wrapped there."""
+"""The width without a terminal, so that no line is wrapped."""
 
 
 def console(file: TextIO) -> Console:
-    """Prints to a terminal in its width, and elsewhere in one line what is one line."""
+    """A console of the terminal's width; without a terminal, it wraps no line."""
     return Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
 
 
 @cache
 def messages() -> Console:
-    """Where people are told things: the standard error, also while Dagster captures it into the logs of a run."""
+    """The console of the standard error, also while Dagster captures that into the logs of a run."""
     return console(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
 
 
 def show_error(error: TaxiError) -> None:
-    """The error in full, without a stack trace."""
+    """Prints the error with its details, without a stack trace."""
     messages().print(f"[bold red]Error:[/] {escaped(error.summary)}", soft_wrap=True)
     for name, text in error.details.items():
         messages().print(f"  [bold]{name + ':':<10}[/]{escaped(text)}", soft_wrap=True)
 
 
 def escaped(text: str) -> str:
-    """The text as it is, whatever in it looks like rich's markup."""
+    """The text without rich's markup."""
     return escape(text)
 
 
 def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table with these headings; those in `right` stand to the right, as numbers do."""
-    made = Table(header_style="bold", box=None, pad_edge=False)
+    """An empty table with these headings; the columns in `right` are aligned to the right."""
+    empty = Table(header_style="bold", box=None, pad_edge=False)
     for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
-    return made
+        empty.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
+    return empty
 
 
 class ProgressBars:
@@ -66,7 +66,7 @@ class ProgressBars:
         self._bars: dict[str, tuple[Progress, TaskID]] = {}
 
     def begin(self, task: str, unit: str) -> Report:
-        """A bar of its own for the task."""
+        """Starts a bar for the task."""
         amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
         name = TextColumn("{task.description:<35}")
         bar = Progress(name, BarColumn(20), amount, TimeElapsedColumn(), console=messages())
@@ -76,22 +76,22 @@ class ProgressBars:
         return lambda done, total: bar.update(number, completed=done, total=total)
 
     def end(self, task: str) -> None:
-        """Leaves the bar as it stands, full."""
+        """Stops the bar, full."""
         bar, number = self._bars.pop(task)
-        (shown,) = bar.tasks
-        bar.update(number, total=shown.completed or 1, visible=shown.completed > 0)
+        completed = bar.tasks[0].completed
+        bar.update(number, total=completed or 1, visible=completed > 0)
         bar.stop()
 
 
 class Lines:
-    """Says when a task ends, in a line: for logs and pipes."""
+    """Prints a line when a task ends, for logs and pipes."""
 
     def __init__(self) -> None:
         self._begun: dict[str, float] = {}
         self._done: dict[str, str] = {}
 
     def begin(self, task: str, unit: str) -> Report:
-        """Remembers how far the task came."""
+        """Starts the task's clock."""
         self._begun[task] = time.monotonic()
 
         def report(done: int, total: int | None) -> None:
@@ -100,7 +100,7 @@ class Lines:
         return report
 
     def end(self, task: str) -> None:
-        """One line: the task, what was done, how long it took; none where there was nothing to do."""
+        """Prints the task, its amount and its duration; nothing if the amount is nothing."""
         seconds = time.monotonic() - self._begun.pop(task)
         if done := self._done.pop(task, None):
             messages().print(f"{task}: {done} in {seconds:.1f} s", soft_wrap=True)

@@ -20,9 +20,9 @@ def stop_all() -> None:
 
 
 def show_status() -> None:
-    """Says of each local service whether and where it runs."""
-    shown = table("service", "needed", "runs at")
+    """Prints whether and where each local service runs."""
+    rows = table("service", "needed", "runs at")
     needed = services.needed(settings())
     for name, service in services.SERVICES.items():
-        shown.add_row(name, "yes" if name in needed else "no", service.address(settings().taxi_home) or "not running")
-    messages().print(shown)
+        rows.add_row(name, "yes" if name in needed else "no", service.address(settings().taxi_home) or "not running")
+    messages().print(rows)

@@ -1,4 +1,4 @@
-"""`taxi verify`: every loaded month in every store, counted anew and held against the store's own log of loads."""
+"""`taxi verify`: counts every loaded month in every store, and compares it with the store's own load log."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VerifiedMonth:
-    """A month in a store, held against the log there.
+    """A month in a store, compared with its load log.
 
     Attributes:
         store: `postgres`, `lake` or `bigquery`.
         service: The service.
         month: The month of the file.
-        place: Where it stands.
-        logged: Rows and whole cents that the log says; None: it knows no load.
-        found: Rows and whole cents that stand there.
+        location: The table, the object or the folder.
+        logged: Rows and whole cents by the load log; None if it has no load.
+        counted: Rows and whole cents in the store.
     """
 
     store: str
     service: str
     month: date
-    place: str
+    location: str
     logged: tuple[int, int] | None
-    found: tuple[int, int]
+    counted: tuple[int, int]
 
 
 def verify_loads(service: str | None, months: str | None) -> int:
-    """Prints what differs; returns 1 if anything does.
+    """Prints the months that differ; returns 1 if any does.
 
     Raises:
-        TaxiError: A service or month that is none; a store that cannot be reached.
+        TaxiError: The service or a month is none; a store cannot be reached.
     """
-    chosen = [pipeline_for(service)] if service else list(read_pipelines().values())
+    pipelines = [pipeline_for(service)] if service else list(read_pipelines().values())
     wanted = parse_months(months) if months else None
-    every = [*_in_postgres(service, wanted), *(held for pipeline in chosen for held in _in_the_cloud(pipeline))]
-    found = [held for held in every if wanted is None or held.month in wanted]
-    differing = [held for held in found if held.logged != held.found]
+    loaded = [*_in_postgres(service, wanted), *(month for pipeline in pipelines for month in _in_cloud(pipeline))]
+    selected = [month for month in loaded if wanted is None or month.month in wanted]
+    differing = [month for month in selected if month.logged != month.counted]
     if differing:
         messages().print("[bold red]What differs:[/]")
         messages().print(_table(differing))
-    agreeing = len(found) - len(differing)
-    messages().print(f"{agreeing} of {len(found)} loaded months agree with their load log, in rows and cents.")
-    if not found:
+    agreeing = len(selected) - len(differing)
+    messages().print(f"{agreeing} of {len(selected)} loaded months agree with their load log, in rows and cents.")
+    if not selected:
         messages().print("Nothing is loaded yet: taxi run yellow --months 2021-01")
     return 1 if differing else 0
 
@@ -67,20 +67,20 @@ def _in_postgres(service: str | None, months: list[date] | None) -> Iterator[Ver
     with reader() as connection:
         for month in postgres_verify.verify_months(connection, service, months):
             entry = month.entry
-            logged, found = (entry.rows_kept, entry.cents), (month.rows, month.cents)
-            yield VerifiedMonth("postgres", entry.service, entry.source_month, entry.place, logged, found)
+            logged, counted = (entry.rows_kept, entry.cents), (month.rows, month.cents)
+            yield VerifiedMonth("postgres", entry.service, entry.source_month, entry.place, logged, counted)
 
 
-def _in_the_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
+def _in_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
     from taxi_assets.stores.google.resource import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings())
     if "lake" in pipeline.stores:
-        yield from _in_the_lake(cloud, pipeline.service)
+        yield from _in_lake(cloud, pipeline.service)
     yield from _in_bigquery(cloud, pipeline)
 
 
-def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
+def _in_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
     from taxi_assets.files import work_folder
     from taxi_assets.stores.lake.manifest import read_manifests
     from taxi_assets.stores.lake.verify import read_back
@@ -88,8 +88,8 @@ def _in_the_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
     with work_folder(Path(cloud.home), f"verify-{service}") as folder:
         for load in read_manifests(cloud, service):
             entry, read = load.entry, read_back(cloud, load, folder)
-            logged, found = (entry.rows_kept, entry.cents), (read.rows, read.cents)
-            yield VerifiedMonth("lake", service, entry.source_month, entry.place, logged, found)
+            logged, counted = (entry.rows_kept, entry.cents), (read.rows, read.cents)
+            yield VerifiedMonth("lake", service, entry.source_month, entry.place, logged, counted)
 
 
 def _in_bigquery(cloud: GoogleCloud, pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
@@ -98,20 +98,20 @@ def _in_bigquery(cloud: GoogleCloud, pipeline: PipelineSpec) -> Iterator[Verifie
     table = pipeline.bigquery
     if table is None:
         return
-    place = table.moved(namespace=cloud.dataset).in_database
+    location = table.moved(namespace=cloud.dataset).in_database
     for month in verify_months(cloud, table):
         known = month.logged_rows is not None and month.logged_cents is not None
         logged = (month.logged_rows or 0, month.logged_cents or 0) if known else None
-        yield VerifiedMonth("bigquery", pipeline.service, month.month, place, logged, (month.rows, month.cents))
+        yield VerifiedMonth("bigquery", pipeline.service, month.month, location, logged, (month.rows, month.cents))
 
 
 def _table(differing: list[VerifiedMonth]) -> Table:
     numbers = ("rows logged", "rows found", "cents logged", "cents found")
-    shown = table("store", "month", "where", *numbers, "next", right=numbers)
-    for held in differing:
-        name = month_name(held.month)
-        rows, cents = (f"{number:,}" for number in held.logged) if held.logged else ("no load", "no load")
-        counted = (rows, f"{held.found[0]:,}", cents, f"{held.found[1]:,}")
-        again = f"taxi run {held.service} --months {name} --force"
-        shown.add_row(held.store, f"{held.service} {name}", held.place, *counted, again)
-    return shown
+    rows = table("store", "month", "where", *numbers, "next", right=numbers)
+    for month in differing:
+        name = month_name(month.month)
+        logged = [f"{number:,}" for number in month.logged] if month.logged else ["no load", "no load"]
+        counts = (logged[0], f"{month.counted[0]:,}", logged[1], f"{month.counted[1]:,}")
+        command = f"taxi run {month.service} --months {name} --force"
+        rows.add_row(month.store, f"{month.service} {name}", month.location, *counts, command)
+    return rows

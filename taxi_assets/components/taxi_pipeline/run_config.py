@@ -17,7 +17,7 @@ class Fetch(dg.Config):
     force: bool = Field(False, description="Fetch the file even though its newest version is on this machine.")
     source: str | None = Field(
         None,
-        description="Where this run's file comes from: `tlc`, `mirror`, `sample` (made-up trips, for embedded stores "
+        description="Where this run's file comes from: `tlc`, `mirror`, `sample` (synthetic trips, for embedded stores "
         "only), or an http, https or file address without credentials. Without it: TAXI_SOURCE_URL.",
     )
 
