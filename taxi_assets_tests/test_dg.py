@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -56,10 +55,11 @@ def test_the_definitions_are_well(taxi: Taxi) -> None:
     assert worrying_lines(said) == []
 
 
-def test_every_asset_is_listed_with_its_yaml(taxi: Taxi) -> None:
+def test_every_asset_is_listed_with_its_source(taxi: Taxi) -> None:
     assets = {asset["asset_key"]: asset for asset in json.loads(dg(taxi, "list", "defs", "--json"))["assets"]}
     assert set(assets) == ASSETS
-    assert {Path(asset["source"].partition(":")[0]).name for asset in assets.values()} == {"defs.yaml"}
+    sources = {asset["source"].partition(":")[0] for asset in assets.values()}
+    assert all(source.startswith("taxi_assets/") and (PROJECT_ROOT / source).is_file() for source in sources)
 
 
 def test_the_components_of_the_project_are_listed(taxi: Taxi) -> None:

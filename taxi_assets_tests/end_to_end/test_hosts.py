@@ -9,11 +9,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -85,8 +86,18 @@ def serving(taxi: Taxi, command: list[str]) -> Iterator[tuple[str, Path]]:
         try:
             yield f"http://127.0.0.1:{port}", log
         finally:
+            servers = [child for child in psutil.Process(process.pid).children(recursive=True) if _serves_code(child)]
             os.killpg(process.pid, signal.SIGINT)
             process.wait(60)
+            # One that still runs a step outlives its host.
+            for survivor in psutil.wait_procs(servers, timeout=5)[1]:
+                survivor.kill()
+
+
+def _serves_code(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "grpc" in process.cmdline()
+    return False
 
 
 @retry(
