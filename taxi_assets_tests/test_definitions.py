@@ -110,3 +110,17 @@ def test_a_store_copies_each_column(definitions: dg.Definitions, service: str, n
     columns = {column.name for column in SERVICES[service].columns}
     expected = {column: {(f"{service}/{original}", column)} for column in columns}
     assert lineage(definitions, service, name) == expected
+
+
+@pytest.mark.parametrize(("service", "pickup"), [("yellow", "tpep_pickup_datetime"), ("green", "lpep_pickup_datetime")])
+def test_a_summary_comes_from_columns_of_the_trips(definitions: dg.Definitions, service: str, pickup: str) -> None:
+    clean, trips = f"{service}/clean_taxi", f"{service}/bigquery_table"
+    assert lineage(definitions, service, "trips_per_day") == {
+        "day": {(clean, pickup)},
+        "passengers": {(clean, "passenger_count")},
+        "revenue": {(clean, "total_amount")},
+        "source_month": {(clean, "source_month")},
+    }
+    assert lineage(definitions, service, "trips_per_zone_hour")["pickup_hour"] == {(clean, pickup)}
+    revenue = lineage(definitions, service, "revenue_per_zone")
+    assert (revenue["zone"], revenue["revenue"]) == ({("taxi_zones", "zone")}, {(trips, "total_amount")})

@@ -168,6 +168,9 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
                 "dagster/table_name": str(table),
                 "dagster/column_schema": _columns(file.schema),
                 "preview": preview,
+                metadata.LINEAGE: metadata.column_lineage(
+                    {column: [(TABLE_FILE.path, column)] for column in file.schema.names}
+                ),
                 "load_job": done.replace_job.job_id,
                 "look": look(str(table)),
             }

@@ -51,6 +51,14 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
 
 def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
     """The asset; `BigQueryPandasIOManager` writes its data frame."""
+    clean = service.key("clean_taxi").path
+    sources = {
+        "day": service.trips.pickup,
+        "passengers": "passenger_count",
+        "revenue": "total_amount",
+        "source_month": "source_month",
+    }
+    lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
     description = f"{service.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
 
     @dg.asset(
@@ -60,7 +68,7 @@ def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str])
         deps=[service.key("bigquery_table")],
         partitions_def=months_since(service.first_month),
         io_manager_key="data_frames",
-        metadata=table_metadata(Table(table, PER_DAY, description)),
+        metadata={**table_metadata(Table(table, PER_DAY, description)), metadata.LINEAGE: lineage},
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",
@@ -80,6 +88,7 @@ def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str])
             metadata={
                 "plot": metadata.bars(f"Trips by day of {context.partition_key}", bars),
                 "preview": metadata.preview_of(first, list(days.columns)),
+                metadata.LINEAGE: lineage,
                 "days_outside_the_month": len(days) - len(inside),
             },
         )

@@ -24,6 +24,9 @@ from taxi_assets.trips.values import day
 
 def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
     """The asset."""
+    sources = {ZONE: ZONE, HOUR: service.trips.pickup, SOURCE_MONTH.name: SOURCE_MONTH.name}
+    clean = service.key("clean_taxi").path
+    lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
     description = f"{service.trips.title}: trips by zone and hour of pickup, month of the file by month."
 
     @dg.asset(
@@ -33,7 +36,7 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list
         deps=[service.key("bigquery_table")],
         partitions_def=months_since(service.first_month),
         io_manager_key="arrow_tables",
-        metadata=table_metadata(Table(table, PER_ZONE_HOUR, description)),
+        metadata={**table_metadata(Table(table, PER_ZONE_HOUR, description)), metadata.LINEAGE: lineage},
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",
@@ -49,7 +52,8 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
         rows = counted.append_column(SOURCE_MONTH.name, month)
         first = rows.slice(0, metadata.PREVIEW_ROWS).to_pylist()
-        shown = {"plot": busiest_zones(counted), "preview": metadata.preview_of(first, rows.column_names)}
+        preview = metadata.preview_of(first, rows.column_names)
+        shown: dict[str, Any] = {"plot": busiest_zones(counted), "preview": preview, metadata.LINEAGE: lineage}
         return dg.Output(rows, metadata=shown)
 
     return count

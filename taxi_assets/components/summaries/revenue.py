@@ -38,6 +38,16 @@ def revenue_per_zone(
     service: ServiceSummaries, declared: TableRef, zones: TableRef, owners: list[str]
 ) -> dg.AssetsDefinition:
     """The asset; it runs a query, and has nothing for an IO manager."""
+    trips, lookup = service.key("bigquery_table").path, ZONES_KEY.path
+    lineage = metadata.column_lineage(
+        {
+            "pu_location_id": [(trips, "pu_location_id")],
+            "borough": [(lookup, "borough")],
+            "zone": [(lookup, "zone")],
+            "revenue": [(trips, "total_amount")],
+            "source_month": [(trips, "source_month")],
+        }
+    )
     description = f"{service.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
 
     @dg.asset(
@@ -45,7 +55,7 @@ def revenue_per_zone(
         description=description,
         deps=[service.key("bigquery_table"), ZONES_KEY],
         partitions_def=months_since(service.first_month),
-        metadata=table_metadata(Table(declared, REVENUE_PER_ZONE, description)),
+        metadata={**table_metadata(Table(declared, REVENUE_PER_ZONE, description)), metadata.LINEAGE: lineage},
         automation_condition=follows(service),
         retry_policy=RETRIES,
         pool="bigquery",
@@ -68,6 +78,7 @@ def revenue_per_zone(
         return dg.MaterializeResult(
             metadata={
                 **output_metadata(table, done, month),
+                metadata.LINEAGE: lineage,
                 "plot": long_bars(f"Revenue of {context.partition_key} by zone of pickup, US dollars", bars),
                 "preview": metadata.preview_of(rows[: metadata.PREVIEW_ROWS], names),
             }
