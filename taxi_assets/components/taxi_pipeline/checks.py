@@ -1,7 +1,6 @@
-"""Asset checks: what holds of a month, in the place of assertions on a step's output.
+"""The asset checks of a pipeline.
 
-A blocking check stops what comes after it. Each has the partitions of its asset, so that one month's result speaks of
-that month alone.
+A blocking check stops the assets after it. Each check has the partitions of its asset: a result is of one month.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,13 +34,19 @@ ERROR = dg.AssetCheckSeverity.ERROR
 
 
 def check_spec(
-    pipeline: PipelineSpec, asset: str, name: str, says: str, *, blocking: bool = False, reads: Sequence[str] = ()
+    pipeline: PipelineSpec,
+    asset: str,
+    name: str,
+    description: str,
+    *,
+    blocking: bool = False,
+    reads: Sequence[str] = (),
 ) -> dg.AssetCheckSpec:
-    """A check of one of the pipeline's assets, month by month; `reads` names further assets that it looks at."""
+    """A check of one of the pipeline's assets, month by month; `reads` names further assets that it needs."""
     return dg.AssetCheckSpec(
         name,
         asset=pipeline.key(asset),
-        description=says,
+        description=description,
         blocking=blocking,
         additional_deps=[pipeline.key(other) for other in reads],
         partitions_def=months_since(pipeline.start),
@@ -51,23 +56,23 @@ def check_spec(
 def result(
     spec: dg.AssetCheckSpec,
     passed: bool,
-    says: str,
+    description: str,
     severity: dg.AssetCheckSeverity = ERROR,
     **metadata: Any,
 ) -> dg.AssetCheckResult:
-    """What a check found, in a sentence and in numbers."""
+    """The result of a check, in a sentence and in numbers."""
     return dg.AssetCheckResult(
         passed=passed,
         check_name=spec.name,
         asset_key=spec.asset_key,
         severity=severity,
-        description=says,
+        description=description,
         metadata=metadata,
     )
 
 
 def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
-    """The checks of a cleaned month, read from its files anew."""
+    """The checks of a cleaned month; they read its files again."""
     accounted = check_spec(
         pipeline,
         "clean_taxi",
@@ -112,9 +117,9 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         broken = rule_violations(clean_taxi, pipeline.reject)
         yield result(rules_hold, broken == 0, f"{broken:,} of {kept:,} kept rows break a rule", rows_broken=broken)
         yield result(not_empty, kept > 0, f"{kept:,} rows kept", rows_kept=kept)
-        new = summary.unknown_vendors(pipeline.trips)
-        says = f"not defined by the TLC: {', '.join(new)}" if new else "all defined by the TLC"
-        yield result(vendors, not new, says, WARN, unknown_vendors=new)
+        unknown_ids = summary.unknown_vendors(pipeline.trips)
+        text = f"not defined by the TLC: {', '.join(unknown_ids)}" if unknown_ids else "all defined by the TLC"
+        yield result(vendors, not unknown_ids, text, WARN, unknown_vendors=unknown_ids)
         share = summary.pickups_outside / kept if kept else 0.0
         yield result(
             in_month,
@@ -125,29 +130,29 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             pickups_outside=summary.pickups_outside,
         )
         unknown = summary.unknown_columns
-        says = f"left out, because the registry does not know them: {', '.join(unknown)}" if unknown else "all known"
-        yield result(columns, not unknown, says, WARN, left_out=unknown)
+        text = f"left out, because the registry does not know them: {', '.join(unknown)}" if unknown else "all known"
+        yield result(columns, not unknown, text, WARN, left_out=unknown)
 
     return clean_checks_op
 
 
-def agreement(
-    spec: dg.AssetCheckSpec, place: str, found: tuple[int, int], cleaned: tuple[int, int]
+def agreement_result(
+    spec: dg.AssetCheckSpec, contents: str, counted: tuple[int, int], cleaned: tuple[int, int]
 ) -> dg.AssetCheckResult:
     """Whether a store holds the rows and whole cents that were cleaned; both pairs are (rows, cents)."""
     return result(
         spec,
-        found == cleaned,
-        f"{found[0]:,} rows and {found[1]:,} cents in the {place}; {cleaned[0]:,} and {cleaned[1]:,} cleaned",
-        rows=found[0],
-        cents=found[1],
+        counted == cleaned,
+        f"{counted[0]:,} rows and {counted[1]:,} cents in the {contents}; {cleaned[0]:,} and {cleaned[1]:,} cleaned",
+        rows=counted[0],
+        cents=counted[1],
         rows_cleaned=cleaned[0],
         cents_cleaned=cleaned[1],
     )
 
 
 def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
-    """The checks of a month in PostgreSQL, counted in the table anew."""
+    """The checks of a month in PostgreSQL; they count in the table."""
     agrees = check_spec(
         pipeline,
         "postgres_table",
@@ -170,20 +175,20 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres_table(pipeline.postgres, settings().postgres_schema, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
-        yield agreement(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
+        yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
 
     return postgres_checks_op
 
 
 def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
-    """The checks of a month in the lake, read back with pyarrow."""
+    """The checks of a month in the lake; they read its objects back."""
 
-    def spec(name: str, says: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
-        return check_spec(pipeline, "gcs_parquet", name, says, blocking=blocking, reads=["clean_taxi"])
+    def spec(name: str, text: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
+        return check_spec(pipeline, "gcs_parquet", name, text, blocking=blocking, reads=["clean_taxi"])
 
-    says = "Rows and whole cents of total_amount in the Parquet objects equal those of the cleaned month."
-    agrees = spec("agrees_with_clean_taxi", says, blocking=True)
+    text = "Rows and whole cents of total_amount in the Parquet objects equal those of the cleaned month."
+    agrees = spec("agrees_with_clean_taxi", text, blocking=True)
     schema = spec("schema_is_the_registrys", "Every object has the registry's columns, types and descriptions.")
     strays = spec("no_stray_objects", "The lake holds no object of this month that the load did not write.")
 
@@ -201,20 +206,20 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         summary = clean_taxi.summary
         name = f"read-{pipeline.service}-{gcs_parquet.month}"
         with dagster_failures(), work_folder(Path(cloud.home), name) as folder:
-            found = read_back(cloud, gcs_parquet, folder)
-        yield agreement(agrees, "objects", (found.rows, found.cents), (summary.rows_kept, summary.cents_kept))
-        wrong = "; ".join(f"{name}: {what}" for name, what in found.wrong_schemas.items())
-        yield result(schema, not wrong, wrong or f"{len(found.rows_by_object)} objects as declared")
-        odd = [*(f"missing: {name}" for name in found.missing), *(f"stray: {name}" for name in found.strays)]
+            read = read_back(cloud, gcs_parquet, folder)
+        yield agreement_result(agrees, "objects", (read.rows, read.cents), (summary.rows_kept, summary.cents_kept))
+        wrong = "; ".join(f"{name}: {what}" for name, what in read.wrong_schemas.items())
+        yield result(schema, not wrong, wrong or f"{len(read.rows_by_object)} objects as declared")
+        odd = [*(f"missing: {name}" for name in read.missing), *(f"stray: {name}" for name in read.strays)]
         yield result(strays, not odd, "; ".join(odd) or "only the objects that the load wrote", objects=odd)
 
     return lake_checks_op
 
 
 def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksDefinition:
-    """The checks of a month in BigQuery, counted in the table anew."""
-    says = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
-    agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", says, reads=["gcs_parquet"])
+    """The checks of a month in BigQuery; they count in the table."""
+    text = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
+    agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", text, reads=["gcs_parquet"])
     not_empty = check_spec(pipeline, "bigquery_table", "table_not_empty", "The table holds rows of this month.")
 
     @dg.multi_asset_check(
@@ -225,9 +230,9 @@ def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksD
     def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
         entry = gcs_parquet.entry
         with dagster_failures():
-            found = count_month(cloud, target, entry.source_month)
-        yield agreement(agrees, "table", found, (entry.rows_kept, entry.cents))
-        yield result(not_empty, found[0] > 0, f"{found[0]:,} rows", rows=found[0])
+            rows, cents = count_month(cloud, target, entry.source_month)
+        yield agreement_result(agrees, "table", (rows, cents), (entry.rows_kept, entry.cents))
+        yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
 
     return bigquery_checks_op
 
@@ -247,11 +252,11 @@ def zone_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         try:
             lookup = trip_source.source(run_source(pipeline.service, context.run.run_config)).fetch_lookup().path
         except TaxiError as error:
-            # A month waits for nobody's lookup.
+            # A missing lookup does not stop a month.
             yield result(known, isinstance(error, NotPublished), f"not checked: {error.summary}", WARN)
             return
         unknown = unknown_zones(clean_taxi, lookup)
-        says = f"not in the lookup: {', '.join(map(str, unknown))}" if unknown else "all in the lookup"
-        yield result(known, not unknown, says, WARN, unknown=unknown)
+        text = f"not in the lookup: {', '.join(map(str, unknown))}" if unknown else "all in the lookup"
+        yield result(known, not unknown, text, WARN, unknown=unknown)
 
     return zone_checks_op

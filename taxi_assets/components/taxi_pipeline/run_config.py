@@ -1,4 +1,4 @@
-"""What a run can be told, in the launchpad and on the command line; the month is the partition."""
+"""The configuration of a run, for the launchpad and the command line; the month is the partition."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Clean(dg.Config):
     )
 
 
-def run_source(service: str, told: Mapping[str, Any]) -> str | None:
-    """The source that a run names in the place of TAXI_SOURCE_URL, by its configuration."""
-    source = told.get("ops", {}).get(f"{service}__raw_taxi", {}).get("config", {}).get("source")
+def run_source(service: str, run_config: Mapping[str, Any]) -> str | None:
+    """The source that a run's configuration names; None: it is the one of TAXI_SOURCE_URL."""
+    source = run_config.get("ops", {}).get(f"{service}__raw_taxi", {}).get("config", {}).get("source")
     return str(source) if source else None
