@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.settings import settings
-from taxi_assets.stores.locations import bigquery_table, lake_uri, postgres_table
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import TableRef, bigquery_table, lake_uri, postgres_table
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets.trips.rules import Rule, check_rules, cleaning_version

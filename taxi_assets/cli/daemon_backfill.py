@@ -125,7 +125,7 @@ def _read_outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date,
     """The state of the newest run of each month of the backfill."""
     import dagster as dg
 
-    from taxi_assets.instance.history import failure_reason
+    from taxi_assets.alerts.runs import EndedRun
 
     outcomes: dict[date, Outcome] = {}
     for run in instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id})):
@@ -137,6 +137,8 @@ def _read_outcomes(instance: dg.DagsterInstance, backfill_id: str) -> dict[date,
         elif not run.is_finished or run.tags.get("dagster/will_retry") == "true":
             outcome = Outcome(Status.LEFT, "under way")
         else:
-            outcome = Outcome(Status.FAILED, f"run {run.run_id}: {failure_reason(instance, run)}")
+            canceled = run.status == dg.DagsterRunStatus.CANCELED
+            reason = "canceled" if canceled else EndedRun.read(instance, run).failure.summary
+            outcome = Outcome(Status.FAILED, f"run {run.run_id}: {reason}")
         outcomes[parse_month(name)] = outcome
     return outcomes

@@ -19,8 +19,8 @@ from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import source_from_settings, source_named
-from taxi_assets.stores.locations import TRIAL
 from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
 

@@ -15,6 +15,9 @@ from taxi_assets.instance.dagster_private import requested_backfills
 if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
 
+_TRANSIENT_BEFORE = "may_pass"
+"""The name of that metadata in runs of earlier versions."""
+
 FILE_TAG = "taxi/file"
 """The tag with the version of the month's file for which a run was requested."""
 
@@ -95,22 +98,7 @@ def _is_transient(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether a failed run is worth another try: its process died, or each failed step had a transient error."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         data = entry.dagster_event.step_failure_data.user_failure_data if entry.dagster_event else None
-        if data is None or TRANSIENT not in data.metadata or not data.metadata[TRANSIENT].value:
+        value = data and (data.metadata.get(TRANSIENT) or data.metadata.get(_TRANSIENT_BEFORE))
+        if not (value and value.value):
             return False
     return True
-
-
-def failure_reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The reason of a run that did not succeed, in one line."""
-    if run.status == dg.DagsterRunStatus.CANCELED:
-        return "cancelled"
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        if entry.dagster_event:
-            failure = entry.dagster_event.step_failure_data
-            text = failure.user_failure_data and failure.user_failure_data.description
-            text = text or (failure.error.message if failure.error else "") or "no reason given"
-            return text.strip().splitlines()[0]
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
-        if entry.dagster_event and entry.dagster_event.message:
-            return entry.dagster_event.message.splitlines()[0]
-    return "no reason given"

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 import dagster as dg
 
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
-from taxi_assets.instance.origins import reconstructable_job, remote_origin
+from taxi_assets.instance.runs import reconstructable_job, remote_origin
 from taxi_assets.pipeline import read_pipelines
 from taxi_assets.webhook.errors import RequestRefused
 from taxi_assets.webhook.schemas import ReportMaterialization, StartRun

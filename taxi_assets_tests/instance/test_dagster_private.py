@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from taxi_assets.instance import dagster_private as private
 from taxi_assets.instance.launcher import TaxiRunLauncher
-from taxi_assets.instance.origins import remote_origin
+from taxi_assets.instance.runs import remote_origin
 from taxi_assets.instance.storage import TaxiArtifactStorage, TaxiComputeLogs, TaxiDagsterStorage, TaxiEventLogStorage
 from taxi_assets.settings import PROJECT_ROOT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from taxi_assets.instance.origins import reconstructable_job
+from taxi_assets.instance.runs import reconstructable_job
 from taxi_assets.stores.postgres.connection import connect
 from taxi_assets.trips.months import month_name
 from taxi_assets_tests.published import Waiting, csv_path

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxi_assets.components import metadata
-from taxi_assets.components.local_files.bucket import fetch_file, remove_file, send_file
 from taxi_assets.components.local_files.folder import sha256, untouched, watched_files
-from taxi_assets.components.local_files.load import load_file
+from taxi_assets.components.local_files.load import fetch_file, load_file, remove_file, send_file
 from taxi_assets.components.local_files.table import FROM, AnyTable, InvalidTable, read_table, table_name
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.errors import TaxiError

@@ -35,7 +35,7 @@ def adds_up(
         asset=service.key(name),
         description="The summary's trips" + (" and whole cents" if with_revenue else "") + " are those of the month.",
         additional_deps=[service.key("bigquery_table")],
-        partitions_def=months_since(service.first_month),
+        partitions_def=months_since(service.pipeline.start),
     )
 
     @dg.multi_asset_check(name=f"{service.service}_{name}_check", specs=[spec])

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_DAY
-from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
-from taxi_assets.components.taxi_pipeline.assets import RETRIES
-from taxi_assets.stores.bigquery.metadata import table_metadata
+from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
@@ -61,21 +58,15 @@ def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str])
     lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
     description = f"{service.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
 
-    @dg.asset(
-        key=service.key("trips_per_day"),
-        description=description,
+    @service.asset(
+        "trips_per_day",
+        Table(table, PER_DAY, description),
+        lineage,
+        owners,
+        "pandas",
         ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
         deps=[service.key("bigquery_table")],
-        partitions_def=months_since(service.first_month),
         io_manager_key="data_frames",
-        metadata={**table_metadata(Table(table, PER_DAY, description)), metadata.LINEAGE: lineage},
-        automation_condition=follows(service),
-        retry_policy=RETRIES,
-        pool="bigquery",
-        group_name=GROUP,
-        owners=owners,
-        kinds={"bigquery", "pandas"},
-        code_version="1",
     )
     def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
         month = parse_month(context.partition_key)

@@ -7,13 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.plots import busiest_zones
-from taxi_assets.components.summaries.service import GROUP, ServiceSummaries, follows
-from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.month import refuse_trial
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
@@ -29,21 +26,15 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list
     lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
     description = f"{service.trips.title}: trips by zone and hour of pickup, month of the file by month."
 
-    @dg.asset(
-        key=service.key("trips_per_zone_hour"),
-        description=description,
+    @service.asset(
+        "trips_per_zone_hour",
+        Table(table, PER_ZONE_HOUR, description),
+        lineage,
+        owners,
+        "arrow",
         ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
         deps=[service.key("bigquery_table")],
-        partitions_def=months_since(service.first_month),
         io_manager_key="arrow_tables",
-        metadata={**table_metadata(Table(table, PER_ZONE_HOUR, description)), metadata.LINEAGE: lineage},
-        automation_condition=follows(service),
-        retry_policy=RETRIES,
-        pool="bigquery",
-        group_name=GROUP,
-        owners=owners,
-        kinds={"bigquery", "arrow"},
-        code_version="1",
     )
     def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
         with dagster_failures():

@@ -5,13 +5,11 @@ from datetime import date
 import dagster as dg
 
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE
 from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
-from taxi_assets.components.summaries.service import GROUP, ZONES_KEY, ServiceSummaries, follows
-from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.components.summaries.service import ZONES_KEY, ServiceSummaries
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.bigquery.metadata import INTACT, output_metadata, table_metadata
+from taxi_assets.stores.bigquery.metadata import INTACT, output_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql
@@ -50,19 +48,13 @@ def revenue_per_zone(
     )
     description = f"{service.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
 
-    @dg.asset(
-        key=service.key("revenue_per_zone"),
-        description=description,
+    @service.asset(
+        "revenue_per_zone",
+        Table(declared, REVENUE_PER_ZONE, description),
+        lineage,
+        owners,
+        "sql",
         deps=[service.key("bigquery_table"), ZONES_KEY],
-        partitions_def=months_since(service.first_month),
-        metadata={**table_metadata(Table(declared, REVENUE_PER_ZONE, description)), metadata.LINEAGE: lineage},
-        automation_condition=follows(service),
-        retry_policy=RETRIES,
-        pool="bigquery",
-        group_name=GROUP,
-        owners=owners,
-        kinds={"bigquery", "sql"},
-        code_version="1",
     )
     def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
         month = parse_month(context.partition_key)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import dagster as dg
 from pydantic import Field, field_validator
 
+from taxi_assets.components import metadata
+from taxi_assets.components.partitions import months_since
+from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.bigquery.metadata import table_metadata
+from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SERVICES, Service
 
 GROUP = "summaries"
@@ -39,11 +46,6 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
         return SERVICES[self.service]
 
     @property
-    def first_month(self) -> str:
-        """The pipeline's first month."""
-        return self.pipeline.start
-
-    @property
     def trips_table(self) -> TableRef:
         """The table of the trips."""
         if self.pipeline.bigquery is None:
@@ -53,6 +55,26 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""
         return dg.AssetKey([self.service, name])
+
+    def asset(
+        self, name: str, table: Table, lineage: dg.TableColumnLineage, owners: list[str], tool: str, **options: Any
+    ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+        """`dg.asset` with what every summary has; `tool` is what adds it up."""
+        decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+            key=self.key(name),
+            description=table.description,
+            partitions_def=months_since(self.pipeline.start),
+            metadata={**table_metadata(table), metadata.LINEAGE: lineage},
+            automation_condition=follows(self),
+            retry_policy=RETRIES,
+            pool="bigquery",
+            group_name=GROUP,
+            owners=owners,
+            kinds={"bigquery", tool},
+            code_version="1",
+            **options,
+        )
+        return decorator
 
 
 Condition = dg.AutomationCondition

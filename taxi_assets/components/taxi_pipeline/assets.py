@@ -1,14 +1,14 @@
 """The assets of a pipeline: each connects what `trips`, `sources` and `stores` do with Dagster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
 from taxi_assets.components.partitions import months_since
-from taxi_assets.components.taxi_pipeline.run_config import Clean, Fetch
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import Lake, PipelineSpec
@@ -17,7 +17,7 @@ from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import TRIAL, TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import Column
 from taxi_assets.trips.months import parse_month
@@ -218,3 +218,31 @@ def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefiniti
 def _month_metadata(kept: TripTable, lineage: dg.TableColumnLineage) -> dict[str, Any]:
     synthetic = bool(kept.metadata["source"]["sample"])
     return {"preview": metadata.preview(kept), "synthetic": synthetic, metadata.LINEAGE: lineage}
+
+
+class Fetch(dg.Config):
+    """How a month's file is fetched."""
+
+    force: bool = Field(False, description="Fetch the file even though its newest version is on this machine.")
+    source: str | None = Field(
+        None,
+        description="Where this run's file comes from: `tlc`, `mirror`, `sample` (synthetic trips, for embedded stores "
+        "only), or an http, https or file address without credentials. Without it: TAXI_SOURCE_URL.",
+    )
+
+
+class Clean(dg.Config):
+    """How a month is cleaned."""
+
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description=f"For a trial: only the first so many rows of the file. They go to the schema `{TRIAL}` of "
+        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month; not to the lake.",
+    )
+
+
+def run_source(service: str, run_config: Mapping[str, Any]) -> str | None:
+    """The source that a run's configuration names; None: it is the one of TAXI_SOURCE_URL."""
+    source = run_config.get("ops", {}).get(f"{service}__raw_taxi", {}).get("config", {}).get("source")
+    return str(source) if source else None

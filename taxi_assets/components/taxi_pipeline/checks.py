@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from taxi_assets.components.partitions import months_since
-from taxi_assets.components.taxi_pipeline.run_config import run_source
+from taxi_assets.components.taxi_pipeline.assets import run_source
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
@@ -22,9 +22,8 @@ from taxi_assets.stores.bigquery.verify import count_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.lake.verify import read_back
-from taxi_assets.stores.locations import postgres_table
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import TableRef, postgres_table
 from taxi_assets.trips.clean import rule_violations, unknown_zones
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable

@@ -16,10 +16,9 @@ from taxi_assets.stores.bigquery.replace import fitted, read_rows, replace_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.locations import bigquery_table, declared_table
 from taxi_assets.stores.month import LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import TableRef, bigquery_table, declared_table
 from taxi_assets.trips.months import parse_month
 
 

@@ -12,8 +12,7 @@ import dagster as dg
 
 from taxi_assets.stores.bigquery.replace import Replaced
 from taxi_assets.stores.bigquery.resource import BigQuerySession
-from taxi_assets.stores.locations import declared_metadata, declared_table
-from taxi_assets.stores.table import Table
+from taxi_assets.stores.table import Table, declared_metadata, declared_table
 from taxi_assets.trips.columns import Column, ColumnType
 from taxi_assets.trips.months import parse_month
 

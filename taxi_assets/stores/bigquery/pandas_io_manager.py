@@ -27,7 +27,7 @@ from taxi_assets.stores.bigquery.metadata import INTACT, month_of, output_metada
 from taxi_assets.stores.bigquery.replace import read_rows, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.locations import declared_table
+from taxi_assets.stores.table import declared_table
 from taxi_assets.trips.columns import arrow_schema
 
 

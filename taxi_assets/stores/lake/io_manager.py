@@ -13,9 +13,9 @@ from taxi_assets.files import work_folder
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest
-from taxi_assets.stores.locations import declared_metadata
 from taxi_assets.stores.month import CleanedMonth, Provenance, refuse_trial
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.table import declared_metadata
 from taxi_assets.trips.months import parse_month
 
 

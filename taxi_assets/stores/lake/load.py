@@ -27,8 +27,8 @@ from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected
 from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_generation
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, remove, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
-from taxi_assets.stores.locations import lake_uri
 from taxi_assets.stores.month import NO_RUN, CleanedMonth, Provenance
+from taxi_assets.stores.table import lake_uri
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import dagster as dg
 from taxi_assets import progress
 from taxi_assets.failures import dagster_failures
 from taxi_assets.settings import settings
-from taxi_assets.stores.locations import declared_table, postgres_table
 from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.table import declared_table, postgres_table
 from taxi_assets.trips.months import parse_month
 
 
