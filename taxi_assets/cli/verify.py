@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,34 +11,12 @@ from taxi_assets.cli.database import reader
 from taxi_assets.cli.screen import messages, table
 from taxi_assets.pipeline import PipelineSpec, pipeline_for, read_pipelines
 from taxi_assets.settings import settings
-from taxi_assets.stores.postgres import verify as postgres_verify
+from taxi_assets.stores.month import VerifiedMonth
+from taxi_assets.stores.postgres import verify as postgres
 from taxi_assets.trips.months import month_name, parse_months
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from taxi_assets.stores.google.resource import GoogleCloud
-
-
-@dataclass(frozen=True)
-class VerifiedMonth:
-    """A month in a store, compared with its load log.
-
-    Attributes:
-        store: `postgres`, `lake` or `bigquery`.
-        service: The service.
-        month: The month of the file.
-        location: The table, the object or the folder.
-        logged: Rows and whole cents by the load log; None if it has no load.
-        counted: Rows and whole cents in the store.
-    """
-
-    store: str
-    service: str
-    month: date
-    location: str
-    logged: tuple[int, int] | None
-    counted: tuple[int, int]
 
 
 def verify_loads(service: str | None, months: str | None) -> int:
@@ -52,7 +29,7 @@ def verify_loads(service: str | None, months: str | None) -> int:
     wanted = parse_months(months) if months else None
     loaded = [*_in_postgres(service, wanted), *(month for pipeline in pipelines for month in _in_cloud(pipeline))]
     selected = [month for month in loaded if wanted is None or month.month in wanted]
-    differing = [month for month in selected if month.logged != month.counted]
+    differing = [month for month in selected if not month.agrees]
     if differing:
         messages().print("[bold red]What differs:[/]")
         messages().print(_table(differing))
@@ -65,44 +42,21 @@ def verify_loads(service: str | None, months: str | None) -> int:
 
 def _in_postgres(service: str | None, months: list[date] | None) -> Iterator[VerifiedMonth]:
     with reader() as connection:
-        for month in postgres_verify.verify_months(connection, service, months):
-            entry = month.entry
-            logged, counted = (entry.rows_kept, entry.cents), (month.rows, month.cents)
-            yield VerifiedMonth("postgres", entry.service, entry.source_month, entry.place, logged, counted)
+        yield from postgres.verify_months(connection, service, months)
 
 
 def _in_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
+    from taxi_assets.files import work_folder
+    from taxi_assets.stores.bigquery import verify as bigquery
     from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.lake import verify as lake
 
     cloud = GoogleCloud.from_settings(settings())
-    if "lake" in pipeline.stores:
-        yield from _in_lake(cloud, pipeline.service)
-    yield from _in_bigquery(cloud, pipeline)
-
-
-def _in_lake(cloud: GoogleCloud, service: str) -> Iterator[VerifiedMonth]:
-    from taxi_assets.files import work_folder
-    from taxi_assets.stores.lake.manifest import read_manifests
-    from taxi_assets.stores.lake.verify import read_back
-
-    with work_folder(Path(cloud.home), f"verify-{service}") as folder:
-        for load in read_manifests(cloud, service):
-            entry, read = load.entry, read_back(cloud, load, folder)
-            logged, counted = (entry.rows_kept, entry.cents), (read.rows, read.cents)
-            yield VerifiedMonth("lake", service, entry.source_month, entry.place, logged, counted)
-
-
-def _in_bigquery(cloud: GoogleCloud, pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
-    from taxi_assets.stores.bigquery.verify import verify_months
-
-    table = pipeline.bigquery
-    if table is None:
-        return
-    location = table.moved(namespace=cloud.dataset).in_database
-    for month in verify_months(cloud, table):
-        known = month.logged_rows is not None and month.logged_cents is not None
-        logged = (month.logged_rows or 0, month.logged_cents or 0) if known else None
-        yield VerifiedMonth("bigquery", pipeline.service, month.month, location, logged, (month.rows, month.cents))
+    if pipeline.lake:
+        with work_folder(Path(cloud.home), f"verify-{pipeline.service}") as folder:
+            yield from lake.verify_months(cloud, pipeline.service, folder)
+    if pipeline.bigquery:
+        yield from bigquery.verify_months(cloud, pipeline.service, pipeline.bigquery)
 
 
 def _table(differing: list[VerifiedMonth]) -> Table:

@@ -208,6 +208,38 @@ class CleanedMonth:
         )
 
 
+@dataclass(frozen=True)
+class VerifiedMonth:
+    """A month in a store, compared with the store's load log.
+
+    Attributes:
+        store: `postgres`, `lake` or `bigquery`.
+        service: The service.
+        month: The month of the file.
+        location: The table, the object or the folder.
+        logged: Row count and cents of the newest load; None: the log has no load.
+        counted: Row count and cents in the store now.
+    """
+
+    store: str
+    service: str
+    month: date
+    location: str
+    logged: tuple[int, int] | None
+    counted: tuple[int, int]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the store holds what was logged."""
+        return self.logged == self.counted
+
+    @classmethod
+    def of(cls, entry: LoadEntry, rows: int, cents: int) -> VerifiedMonth:
+        """A logged load, and what is counted in its store now."""
+        logged = entry.rows_kept, entry.cents
+        return cls(entry.store, entry.service, entry.source_month, entry.place, logged, (rows, cents))
+
+
 def refuse_trial(rows: TripTable, store: str) -> None:
     """Keeps the rows of a trial out of a store that has no place for them.
 

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 
 from taxi_assets.stores.bigquery.resource import TOTALS, bigquery_session
 from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.month import VerifiedMonth
 from taxi_assets.stores.table import TableRef
-
-
-@dataclass(frozen=True)
-class MonthTotals:
-    """A month in a table of BigQuery.
-
-    Attributes:
-        month: The month of the file.
-        rows: Row count now.
-        cents: Whole cents of their `total_amount`.
-        logged_rows: Rows that the newest load wrote, by the load log; None: it has no load.
-        logged_cents: The same of cents.
-    """
-
-    month: date
-    rows: int
-    cents: int
-    logged_rows: int | None
-    logged_cents: int | None
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the table holds what was logged."""
-        return (self.rows, self.cents) == (self.logged_rows, self.logged_cents)
 
 
 def count_month(cloud: GoogleCloud, declared: TableRef, month: date) -> tuple[int, int]:
@@ -48,7 +24,7 @@ def count_month(cloud: GoogleCloud, declared: TableRef, month: date) -> tuple[in
     return int(row[0]), int(row[1])
 
 
-def verify_months(cloud: GoogleCloud, declared: TableRef) -> list[MonthTotals]:
+def verify_months(cloud: GoogleCloud, service: str, declared: TableRef) -> list[VerifiedMonth]:
     """Every month that is in a table or in its load log, counted; [] where there is no table."""
     from google.api_core.exceptions import NotFound
 
@@ -65,5 +41,6 @@ def verify_months(cloud: GoogleCloud, declared: TableRef) -> list[MonthTotals]:
         except NotFound:
             return []
     return [
-        MonthTotals(month, *rows.get(month, (0, 0)), *log.get(month, (None, None))) for month in sorted({*rows, *log})
+        VerifiedMonth("bigquery", service, month, table.in_database, log.get(month), rows.get(month, (0, 0)))
+        for month in sorted({*rows, *log})
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pyarrow as pa
 
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import count, date_column
-from taxi_assets.stores.lake.manifest import LakeLoad
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
+from taxi_assets.stores.month import VerifiedMonth
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets.trips.table import TripTable
 
@@ -63,6 +65,13 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
         strays=sorted(existing.keys() - named),
         wrong_schemas={item.name: wrong for item, (_, _, wrong) in zip(present, read, strict=True) if wrong},
     )
+
+
+def verify_months(cloud: GoogleCloud, service: str, folder: Path) -> Iterator[VerifiedMonth]:
+    """Counts every month of a service that has a manifest; `folder` is for one file a thread."""
+    for load in read_manifests(cloud, service):
+        contents = read_back(cloud, load, folder)
+        yield VerifiedMonth.of(load.entry, contents.rows, contents.cents)
 
 
 def _read(session: LakeSession, load: LakeLoad, item: LakeObject, folder: Path) -> tuple[int, int, str]:

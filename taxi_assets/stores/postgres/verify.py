@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.month import VerifiedMonth
 from taxi_assets.stores.postgres.load_log import latest_loads
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.values import CENTS_SQL
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A month in the store and in the load log.
-
-    Attributes:
-        entry: The newest load of that month, as logged.
-        rows: Rows in the store now.
-        cents: Whole cents of their `total_amount`.
-    """
-
-    entry: LoadEntry
-    rows: int
-    cents: int
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the store holds the rows and cents of the load log."""
-        return (self.rows, self.cents) == (self.entry.rows_kept, self.entry.cents)
 
 
 def count_month(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
@@ -51,21 +31,12 @@ def count_month(connection: Connection, table: TableRef, month: date) -> tuple[i
     return int(rows), int(cents)
 
 
-def verify_month(connection: Connection, entry: LoadEntry) -> Verified:
-    """Counts the month of a logged load in its table.
-
-    Args:
-        connection: A connection that may read the table.
-        entry: The newest load of the table's month, from `latest_loads(connection, store="postgres")`.
-    """
-    schema, _, name = entry.place.partition(".")
-    table = TableRef(namespace=schema, name=name)
-    return Verified(entry, *count_month(connection, table, entry.source_month))
-
-
 def verify_months(
     connection: Connection, service: str | None = None, months: list[date] | None = None
-) -> list[Verified]:
+) -> Iterator[VerifiedMonth]:
     """Counts every loaded month; None: of all services, in all months."""
-    entries = latest_loads(connection, store="postgres", service=service, months=months)
-    return [verify_month(connection, entry) for entry in entries]
+    for entry in latest_loads(connection, store="postgres", service=service, months=months):
+        schema, _, name = entry.place.partition(".")
+        yield VerifiedMonth.of(
+            entry, *count_month(connection, TableRef(namespace=schema, name=name), entry.source_month)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from taxi_assets.stores.bigquery import replace as bigquery_replace
 from taxi_assets.stores.bigquery import schema as bigquery_schema
 from taxi_assets.stores.bigquery.load import BigQueryLoadResult, load_month
 from taxi_assets.stores.bigquery.query import query
-from taxi_assets.stores.bigquery.verify import MonthTotals, count_month, verify_months
+from taxi_assets.stores.bigquery.verify import count_month, verify_months
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.month import CleanedMonth, VerifiedMonth
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
@@ -45,10 +46,15 @@ def rows(cloud: GoogleCloud, sql: str) -> list[tuple[Any, ...]]:
         return list(answer.rows)
 
 
-def totals(cloud: GoogleCloud, month: CleanedMonth) -> MonthTotals:
-    found = {each.month: each for each in verify_months(cloud, TRIPS)}[month.month]
-    assert (found.rows, found.cents) == count_month(cloud, TRIPS, month.month)
+def verified(cloud: GoogleCloud, month: CleanedMonth) -> VerifiedMonth:
+    found = {each.month: each for each in verify_months(cloud, "yellow", TRIPS)}[month.month]
+    assert found.counted == count_month(cloud, TRIPS, month.month)
     return found
+
+
+def agreeing(cloud: GoogleCloud, month: date, rows: int, cents: int) -> VerifiedMonth:
+    """A month whose log and table both hold these rows and cents."""
+    return VerifiedMonth("bigquery", "yellow", month, f"{cloud.dataset}.trips", (rows, cents), (rows, cents))
 
 
 def tables(cloud: GoogleCloud) -> list[str]:
@@ -79,19 +85,19 @@ def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_p
     load(cloud, first)
     load(cloud, cleaned(tmp_path, kept=4, month=FEBRUARY))
     load(cloud, cleaned(tmp_path, kept=5, amount="1.5"))
-    assert verify_months(cloud, TRIPS) == [
-        MonthTotals(JANUARY, 5, 750, 5, 750),
-        MonthTotals(FEBRUARY, 4, 4720, 4, 4720),
+    assert verify_months(cloud, "yellow", TRIPS) == [
+        agreeing(cloud, JANUARY, 5, 750),
+        agreeing(cloud, FEBRUARY, 4, 4720),
     ]
 
 
 def test_a_table_that_others_changed_does_not_agree_with_its_log(cloud: GoogleCloud, tmp_path: Path) -> None:
     month = cleaned(tmp_path, kept=3)
-    assert verify_months(cloud, TRIPS) == []
+    assert verify_months(cloud, "yellow", TRIPS) == []
     load(cloud, month)
-    assert totals(cloud, month).agrees
+    assert verified(cloud, month).agrees
     cloud.bigquery().query(f"UPDATE {cloud.dataset}.trips SET total_amount = 0 WHERE TRUE").result()
-    assert not totals(cloud, month).agrees
+    assert not verified(cloud, month).agrees
 
 
 def test_two_months_loaded_at_the_same_time_both_stand_there(
@@ -101,7 +107,7 @@ def test_two_months_loaded_at_the_same_time_both_stand_there(
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda month: load(cloud, month, "date"), months))
     assert [one.rows for one in done] == list(real_months.kept("green", APRIL_AND_MAY).values())
-    assert [totals(cloud, month).agrees for month in months] == [True, True]
+    assert [verified(cloud, month).agrees for month in months] == [True, True]
     wrong = "SELECT COUNT(*) FROM trips WHERE lpep_pickup_date IS DISTINCT FROM DATE(lpep_pickup_datetime)"
     assert rows(cloud, wrong) == [(0,)]
 
@@ -114,10 +120,10 @@ def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
     new = cleaned(tmp_path, kept=5)
     lake = store(cloud, new).load
     killed_at(moment, cloud, new, "month")
-    assert totals(cloud, new).rows == 3
+    assert verified(cloud, new).counted[0] == 3
     assert (len(tables(cloud)) == 3) == (moment != "_load")
     load_month(cloud, lake, TRIPS)
-    assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
+    assert verified(cloud, new) == agreeing(cloud, JANUARY, 5, 5900)
     assert tables(cloud) == ["taxi_assets_load_log", "trips"]
 
 
@@ -135,7 +141,7 @@ def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCl
     with pytest.raises(TaxiError, match="Another program changed") as error:
         load_month(cloud, lake, TRIPS)
     assert f"gs://{cloud.bucket}/{OBJECT}" in error.value.details["Found"]
-    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+    assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
 def test_an_object_that_others_overwrite_during_the_load_is_named(
@@ -153,7 +159,7 @@ def test_an_object_that_others_overwrite_during_the_load_is_named(
     monkeypatch.setattr(bigquery_replace, "_load", then_overwritten)
     with pytest.raises(TaxiError, match="Another program changed"):
         load(cloud, cleaned(tmp_path, kept=5))
-    assert totals(cloud, month).rows == 3
+    assert verified(cloud, month).counted[0] == 3
     assert tables(cloud) == ["taxi_assets_load_log", "trips"]
 
 
@@ -171,7 +177,7 @@ def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud
     assert error.value.details["Found"].startswith("invalid: ")
     assert error.value.details["Where"] == f"gs://{cloud.bucket}/{OBJECT}"
     assert not error.value.transient
-    assert totals(cloud, month).rows == 3
+    assert verified(cloud, month).counted[0] == 3
 
 
 def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
@@ -185,7 +191,7 @@ def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_pat
         "3 rows, 3540 cents",
         "3 rows, 3543 cents",
     )
-    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+    assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
 def test_the_transaction_takes_back_what_does_not_add_up(
@@ -198,7 +204,7 @@ def test_the_transaction_takes_back_what_does_not_add_up(
     with pytest.raises(TaxiError) as error:
         load_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), TRIPS)
     assert "6 rows, 5900 cents were to be written" in error.value.details["Found"]
-    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+    assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
 def test_a_conflict_with_another_transaction_is_tried_again(proxied: Proxied, tmp_path: Path) -> None:
@@ -222,7 +228,7 @@ def test_a_conflict_with_another_transaction_is_tried_again(proxied: Proxied, tm
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     assert len(bigquery.seen("POST", "BEGIN TRANSACTION")) == 3
-    assert totals(cloud, month) == MonthTotals(JANUARY, 3, 3540, 3, 3540)
+    assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
 def test_a_job_that_was_submitted_already_is_found_again(proxied: Proxied, tmp_path: Path) -> None:
@@ -248,7 +254,7 @@ def test_what_passes_is_tried_again_and_what_stays_is_worth_another_try(proxied:
     bigquery.on("POST", '"load"', answer(503, "backendError"), always=True)
     with pytest.raises(TransientError, match="cannot do it now"):
         load(cloud, cleaned(tmp_path, kept=5))
-    assert totals(cloud, month).rows == 3
+    assert verified(cloud, month).counted[0] == 3
 
 
 def test_an_account_without_permission_is_told_its_roles(proxied: Proxied, tmp_path: Path) -> None:
@@ -286,7 +292,7 @@ def test_a_new_column_of_the_registry_is_added(
     assert fields["cbd_congestion_fee"].description == YELLOW.column("cbd_congestion_fee").comment
     assert rows(cloud, "SELECT COUNT(*) FROM trips WHERE cbd_congestion_fee IS NULL") == [(3,)]
     load(cloud, month)
-    assert totals(cloud, month).agrees
+    assert verified(cloud, month).agrees
 
 
 def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
@@ -309,9 +315,9 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
     with pytest.raises(TransientError, match="does not answer"):
         load_month(cloud, lake, TRIPS)
     monkeypatch.undo()
-    assert totals(cloud, new).rows == 3
+    assert verified(cloud, new).counted[0] == 3
     load_month(cloud, lake, TRIPS)
-    assert totals(cloud, new) == MonthTotals(JANUARY, 5, 5900, 5, 5900)
+    assert verified(cloud, new) == agreeing(cloud, JANUARY, 5, 5900)
 
 
 def test_a_query_is_limited_in_what_it_may_cost(proxied: Proxied) -> None:
