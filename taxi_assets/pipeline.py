@@ -28,7 +28,6 @@ COMPONENT = "taxi_assets.components.TaxiPipeline"
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
 """Store → its asset, in the order in which a month reaches the stores."""
 
-
 LATENESS_CHECK = "newest_month_not_late"
 """The check of a pipeline's freshness."""
 
@@ -90,10 +89,8 @@ class Freshness(_Section):
         return value
 
 
-class PipelineSpec(BaseModel):
+class PipelineSpec(_Section):
     """A pipeline's YAML file: one service, its rules, its stores and its automation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     service: str = Field(description="Name of the service in the registry of columns")
     job: str = Field(description="Name of the job that runs the whole pipeline for a month")

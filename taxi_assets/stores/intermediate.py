@@ -19,11 +19,6 @@ from taxi_assets.sources.record import RawFile
 from taxi_assets.trips.table import TripTable
 
 
-def table_path(home: Path, kind: str, service: str, month: str) -> Path:
-    """The file of a month's rows; `kind` is `clean` or `rejected`."""
-    return home / kind / service / f"{month}.parquet"
-
-
 class RawFileIOManager(dg.ConfigurableIOManager):
     """Records which file `raw_taxi` fetched for a month. The source itself puts files in place."""
 
@@ -67,7 +62,7 @@ class TripTableIOManager(dg.ConfigurableIOManager):
 
     def _path(self, context: dg.OutputContext | dg.InputContext) -> Path:
         service, asset = context.asset_key.path
-        return table_path(Path(self.home), asset.removesuffix("_taxi"), service, context.partition_key)
+        return Path(self.home) / asset.removesuffix("_taxi") / service / f"{context.partition_key}.parquet"
 
     def handle_output(self, context: dg.OutputContext, obj: TripTable) -> None:
         """Moves the file of the rows to its place."""

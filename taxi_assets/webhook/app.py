@@ -19,8 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.webhook.errors import RequestRefused, error_body
-from taxi_assets.webhook.schemas import ReportMaterialization, StartRun, parse_body
+from taxi_assets.webhook.schemas import ReportMaterialization, RequestRefused, StartRun, error_body, parse_body
 from taxi_assets.webhook.service import RunService
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,12 @@
-"""The bodies of requests."""
+"""The bodies of requests, and the error of a request that is refused."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 
-from taxi_assets.webhook.errors import RequestRefused
+from taxi_assets.errors import TaxiError
 
 _CALLER = Field(None, pattern=r"^[\w .@/-]{1,60}$", description="the caller, for the load log")
 
@@ -58,3 +58,20 @@ def parse_body(schema: type[Body], body: bytes) -> Body:
 
 def _field_names(schema: type[Body]) -> list[str]:
     return [name if field.is_required() else f"{name} (optional)" for name, field in schema.model_fields.items()]
+
+
+class RequestRefused(TaxiError):
+    """A request that the webhook refuses.
+
+    Attributes:
+        status: The HTTP status of the answer.
+    """
+
+    def __init__(self, status: int, summary: str, **details: str | None) -> None:
+        self.status = status
+        super().__init__(summary, **{"intact": "nothing was started or reported", **details})
+
+
+def error_body(error: TaxiError) -> dict[str, Any]:
+    """The body of the answer: summary, expected, found, where, intact, next."""
+    return {"summary": error.summary, **{name.lower(): text for name, text in error.details.items()}}

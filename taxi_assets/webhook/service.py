@@ -12,8 +12,7 @@ import dagster as dg
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
 from taxi_assets.pipeline import read_pipelines
-from taxi_assets.webhook.errors import RequestRefused
-from taxi_assets.webhook.schemas import ReportMaterialization, StartRun
+from taxi_assets.webhook.schemas import ReportMaterialization, RequestRefused, StartRun
 
 _KEY_NAMESPACE = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")
 """The namespace of the run ids that are made of idempotency keys."""

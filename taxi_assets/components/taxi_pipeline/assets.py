@@ -71,7 +71,7 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
 
 def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     """The month's rows: the kept ones, and the rejected ones with the reason."""
-    service = pipeline.trips
+    service, version = pipeline.trips, pipeline.version
     rules = ", ".join(rule.reason for rule in pipeline.reject)
     lineage = {
         "clean_taxi": metadata.source_lineage(service.columns, pipeline.key("raw_taxi")),
@@ -110,7 +110,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
                     month=raw_taxi.month,
                     rules=pipeline.reject,
                     folder=folder,
-                    metadata=_file_metadata(pipeline, raw_taxi, config.limit),
+                    metadata=_file_metadata(raw_taxi, version, config.limit),
                     limit=config.limit,
                     progress=lambda rows: report(rows, None),
                 )
@@ -125,10 +125,10 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     return clean
 
 
-def _file_metadata(pipeline: PipelineSpec, file: RawFile, limit: int | None) -> dict[str, Any]:
+def _file_metadata(file: RawFile, version: str, limit: int | None) -> dict[str, Any]:
     """The metadata that the cleaned files carry: their source, the version of the cleaning, the limit of a trial."""
     record = file.model_dump(mode="json", exclude=_MACHINE_PARTS)
-    return {"source": record, "cleaning": pipeline.version, **({"limit": limit} if limit else {})}
+    return {"source": record, "cleaning": version, **({"limit": limit} if limit else {})}
 
 
 def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:

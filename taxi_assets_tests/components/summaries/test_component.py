@@ -22,7 +22,7 @@ from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
 from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.intermediate import TripTableIOManager, table_path
+from taxi_assets.stores.intermediate import TripTableIOManager
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
@@ -85,7 +85,7 @@ class Platform:
         cleaned = green(self.months, self.folder, month)
         load = store(self.cloud, cleaned).load
         load_month(self.cloud, load, TableRef(namespace="mage", name="green_taxi"))
-        path = table_path(self.folder / "home", "clean", "green", month)
+        path = self.folder / "home" / "clean" / "green" / f"{month}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         cleaned.kept.path.replace(path)
         return cleaned
@@ -166,7 +166,7 @@ def test_a_trial_takes_no_place_in_a_summary(platform: Platform) -> None:
         metadata={"limit": 100},
         limit=100,
     )
-    trial.kept.path.replace(table_path(platform.folder / "home", "clean", "green", "2020-04"))
+    trial.kept.path.replace(platform.folder / "home" / "clean" / "green" / "2020-04.parquet")
     assert not platform.make("green/trips_per_zone_hour", month="2020-04").success
     assert platform.rows("SELECT SUM(trips) FROM {d}.green_trips_per_zone_hour") == trips
 
