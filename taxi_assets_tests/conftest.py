@@ -118,12 +118,6 @@ def real_months(request: pytest.FixtureRequest) -> RealMonths:
 
 
 @pytest.fixture(scope="session")
-def largest_months() -> RealMonths:
-    """The full months where they are, else the excerpts: for tests that run the whole platform."""
-    return FULL_MONTHS if FULL_MONTHS.folder.is_dir() else EXCERPTS
-
-
-@pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A `TAXI_HOME` of this test session; what was started there is stopped at its end."""
     folder = tmp_path_factory.mktemp("home")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
 
@@ -20,18 +20,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
 
 
 @pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory, largest_months: RealMonths) -> Iterator[Taxi]:
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
     """`taxi` on the real trip records with a home of its own, for tests of which others would see the traces."""
     found = Taxi(tmp_path_factory.mktemp("apart") / "home", tmp_path_factory.mktemp("elsewhere"))
-    found = found.having(TAXI_SOURCE_URL=largest_months.url)
+    found = found.having(TAXI_SOURCE_URL=EXCERPTS.url)
     yield found
     found.well("down")
 
 
 @pytest.fixture(scope="session")
-def taxi(platform: Taxi, largest_months: RealMonths) -> Taxi:
+def taxi(platform: Taxi) -> Taxi:
     """`taxi` on the real trip records."""
-    return platform.having(TAXI_SOURCE_URL=largest_months.url)
+    return platform.having(TAXI_SOURCE_URL=EXCERPTS.url)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from taxi_assets_tests.end_to_end.cloud_stores import (
 )
 from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Proxy
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
 pytestmark = pytest.mark.e2e
@@ -37,14 +37,14 @@ NAMES = [f"2020-{month:02}" for month in range(4, 10)]
 
 
 @pytest.fixture(scope="module")
-def kept(largest_months: RealMonths) -> dict[str, int]:
+def kept() -> dict[str, int]:
     """The rows of each month that stand in a table."""
-    return largest_months.kept("green", NAMES)
+    return EXCERPTS.kept("green", NAMES)
 
 
 @pytest.fixture(scope="module")
-def loaded(cloud_platform: Taxi, largest_months: RealMonths) -> Taxi:
-    found = cloud_platform.having(TAXI_SOURCE_URL=largest_months.url)
+def loaded(cloud_platform: Taxi) -> Taxi:
+    found = cloud_platform.having(TAXI_SOURCE_URL=EXCERPTS.url)
     assert "green: 6 loaded, 0 loaded already, 0 failed" in found.well("run", "green", "--months", MONTHS).err
     return found
 
@@ -81,10 +81,10 @@ def counted(csv: Path, month: str) -> Counter[tuple[str, str]]:
     return Counter((month, str(day)) for day in kept.lpep_pickup_datetime.dt.date)
 
 
-def test_each_day_folder_holds_the_trips_of_its_day(half_year: Taxi, largest_months: RealMonths) -> None:
+def test_each_day_folder_holds_the_trips_of_its_day(half_year: Taxi) -> None:
     expected: Counter[tuple[str, str]] = Counter()
     for month in NAMES:
-        expected += counted(largest_months.path("green", month), month)
+        expected += counted(EXCERPTS.path("green", month), month)
     assert by_day(half_year, "green") == expected
     assert any(day[:7] != month for month, day in expected), "there are stray pickups"
 
@@ -99,11 +99,9 @@ def test_the_same_again_changes_no_count(half_year: Taxi, kept: dict[str, int]) 
 
 
 @pytest.fixture(scope="module")
-def versions(
-    loaded: Taxi, largest_months: RealMonths, kept: dict[str, int]
-) -> Iterator[tuple[Taxi, FaultyServer, list[tuple[bytes, int]]]]:
+def versions(loaded: Taxi, kept: dict[str, int]) -> Iterator[tuple[Taxi, FaultyServer, list[tuple[bytes, int]]]]:
     """A source that publishes April again and again: a part of its trips, or all of them."""
-    path = largest_months.path("green", APRIL)
+    path = EXCERPTS.path("green", APRIL)
     whole = path.read_bytes()
     header, *lines = gzip.decompress(whole).splitlines(keepends=True)
     part = gzip.compress(header + b"".join(lines[::10]))
@@ -155,13 +153,13 @@ def test_killed_it_is_whole_after_the_next_run(new: tuple[Taxi, int], kept: dict
     stand_everywhere(taxi, {**kept, APRIL: rows})
 
 
-def test_two_processes_load_two_months_at_the_same_time(loaded: Taxi, largest_months: RealMonths) -> None:
+def test_two_processes_load_two_months_at_the_same_time(loaded: Taxi) -> None:
     months, others = {"2020-11", "2020-12"}, in_lake(loaded, "yellow")
     started = [loaded.start("run", "yellow", "--months", month) for month in months]
     answers = [process.communicate(timeout=120) for process in started]
     assert [process.returncode for process in started] == [0, 0], answers
     kept = loaded.stored("ny_taxi.yellow_cab_data")
-    assert kept == largest_months.kept("yellow", sorted(months))
+    assert kept == EXCERPTS.kept("yellow", sorted(months))
     assert in_bigquery(loaded, "ny_taxi.yellow_cab_data") == kept
     assert in_lake(loaded, "yellow") == {**others, **kept}
     loaded.well("verify", "yellow")

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
 pytestmark = pytest.mark.e2e
@@ -46,13 +46,11 @@ def test_csv_for_machines(loaded: Taxi) -> None:
         "CREATE TABLE public.mine (n int)",
     ],
 )
-def test_a_reader_cannot_write(loaded: Taxi, largest_months: RealMonths, query: str) -> None:
+def test_a_reader_cannot_write(loaded: Taxi, query: str) -> None:
     said = loaded("sql", query)
     assert said.code == 1
     assert "Error: The query failed in PostgreSQL." in said.err
-    assert loaded.asks(f"SELECT count(*) FROM {SCHEMA}.yellow_cab_data") == [
-        (largest_months.counts("yellow", MONTH).kept,)
-    ]
+    assert loaded.asks(f"SELECT count(*) FROM {SCHEMA}.yellow_cab_data") == [(EXCERPTS.counts("yellow", MONTH).kept,)]
 
 
 def test_a_query_that_is_none(loaded: Taxi) -> None:
@@ -70,14 +68,14 @@ def test_a_reader_who_leaves_early_is_no_error(loaded: Taxi) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
-def test_verify_finds_what_was_done_behind_its_back(loaded: Taxi, largest_months: RealMonths) -> None:
+def test_verify_finds_what_was_done_behind_its_back(loaded: Taxi) -> None:
     said = loaded.well("verify", "yellow", "--months", MONTH)
     assert "agree with their load log, in rows and cents." in said.err
     delete_a_row(loaded)
     said = loaded("verify", "yellow", "--months", MONTH)
     assert said.code == 1
     (row,) = (line for line in said.err.splitlines() if f"{SCHEMA}.yellow_cab_data" in line)
-    kept = largest_months.counts("yellow", MONTH).kept
+    kept = EXCERPTS.counts("yellow", MONTH).kept
     assert all(text in row for text in (f"{kept:,}", f"{kept - 1:,}", f"taxi run yellow --months {MONTH} --force"))
     assert loaded("verify").code == 1
     loaded.well("run", "yellow", "--months", MONTH, "--only", "postgres", "--force")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
 TABLE = "ny_taxi.yellow_cab_data"
@@ -47,15 +47,15 @@ def test_a_trial_does_not_go_to_the_lake(sample: Taxi) -> None:
     assert "A trial of 100 rows does not go to the lake" in said.err
 
 
-def test_a_run_takes_another_source(sample: Taxi, largest_months: RealMonths) -> None:
+def test_a_run_takes_another_source(sample: Taxi) -> None:
     said = sample("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "ftp://somewhere")
     assert said.code == 1
     assert "cannot take its file from that source" in said.err
     said = sample("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "https://me:pw@host/data")
     assert said.code == 1
     assert "pw" not in said.err
-    rows = largest_months.counts("yellow", "2019-03").rows
-    address = largest_months.url
+    rows = EXCERPTS.counts("yellow", "2019-03").rows
+    address = EXCERPTS.url
     sample.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", address)
     found = sample.sql(
         "SELECT url, rows_read, configuration -> 'ops' -> 'yellow__raw_taxi' ->> 'source' "
@@ -64,10 +64,10 @@ def test_a_run_takes_another_source(sample: Taxi, largest_months: RealMonths) ->
     assert found == f"{address}/yellow/yellow_tripdata_2019-03.csv.gz,{rows},{address}"
 
 
-def test_the_zones_are_those_of_the_runs_source(sample: Taxi, largest_months: RealMonths, tmp_path: Path) -> None:
-    (tmp_path / "yellow").symlink_to(largest_months.folder / "yellow")
+def test_the_zones_are_those_of_the_runs_source(sample: Taxi, tmp_path: Path) -> None:
+    (tmp_path / "yellow").symlink_to(EXCERPTS.folder / "yellow")
     (tmp_path / "misc").mkdir()
-    lookup = (largest_months.folder / "misc" / "taxi_zone_lookup.csv").read_text().splitlines()
+    lookup = (EXCERPTS.folder / "misc" / "taxi_zone_lookup.csv").read_text().splitlines()
     (tmp_path / "misc" / "taxi_zone_lookup.csv").write_text("\n".join(lookup[:2]))
     source = tmp_path.as_uri()
     said = sample.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", source, "--force")

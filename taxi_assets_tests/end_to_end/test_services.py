@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
 pytestmark = pytest.mark.e2e
@@ -45,15 +45,13 @@ def test_many_that_need_them_at_once_start_one_of_each(tmp_path: Path) -> None:
     assert taxi.home.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_server_that_was_killed_comes_back_with_its_data(
-    tmp_path: Path, taxi: Taxi, largest_months: RealMonths
-) -> None:
+def test_a_server_that_was_killed_comes_back_with_its_data(tmp_path: Path, taxi: Taxi) -> None:
     own = Taxi(tmp_path / "home", tmp_path, taxi.settings)
     try:
         own.well("run", "yellow", "--months", "2020-12", "--only", "postgres")
         for pid in servers(own.home):
             psutil.Process(pid).kill()
-        assert own.stored("ny_taxi.yellow_cab_data") == largest_months.kept("yellow", ["2020-12"])
+        assert own.stored("ny_taxi.yellow_cab_data") == EXCERPTS.kept("yellow", ["2020-12"])
     finally:
         own("down")
 

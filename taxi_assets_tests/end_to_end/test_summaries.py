@@ -13,7 +13,7 @@ import pytest
 
 from taxi_assets.local.service import free_port
 from taxi_assets.settings import PROJECT_ROOT
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -48,8 +48,8 @@ def trips(summary: str, month: str) -> str:
     return f"SELECT SUM(trips) FROM mage.green_{summary} WHERE source_month = '{month}-01'"
 
 
-def test_they_follow_without_a_hand(apart: Taxi, development: Path, largest_months: RealMonths) -> None:
-    kept = str(largest_months.counts("green", "2020-04").kept)
+def test_they_follow_without_a_hand(apart: Taxi, development: Path) -> None:
+    kept = str(EXCERPTS.counts("green", "2020-04").kept)
     # One month all the way, and another into PostgreSQL alone.
     apart.well("run", "green", "--months", "2020-06", "--only", "postgres")
     apart.well("run", "green", "--months", "2020-04")
