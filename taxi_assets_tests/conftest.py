@@ -19,6 +19,7 @@ from taxi_assets.local.services import SERVICES
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.postgres.connection import PostgresAddress
+from taxi_assets_tests import servers
 from taxi_assets_tests.external_postgres import DEBIAN
 from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Proxy
@@ -41,19 +42,6 @@ ROOMS = [
 ]
 
 
-SERVERS = {
-    "apart",
-    "cloud_platform",
-    "dev",
-    "external",
-    "own_home",
-    "platform",
-    "postgres",
-    "services",
-    "taxi",
-}
-"""The fixtures that start a server: PostgreSQL, an emulator, Dagster, the platform."""
-
 ABSENT = {
     marker: reason
     for marker, present, reason in [
@@ -73,15 +61,25 @@ def pytest_report_header() -> list[str]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks the tests of servers, leaves out what this machine cannot run, and puts the fast tests first."""
-    for item in items:
-        if item.get_closest_marker("e2e") or SERVERS.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker("servers")
+    servers.mark(items)
     absent = [item for item in items if any(item.get_closest_marker(marker) for marker in ABSENT)]
     if absent:
         config.hook.pytest_deselected(items=absent)
         items[:] = [item for item in items if item not in absent]
     _sort(items)
     _restore_order(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Says which test begins."""
+    servers.begin(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Says that the test is over."""
+    servers.end()
 
 
 def _restore_order(items: list[pytest.Item]) -> None:
@@ -117,6 +115,14 @@ def real_months(request: pytest.FixtureRequest) -> RealMonths:
     return found
 
 
+@pytest.fixture(scope="session", autouse=True)
+def servers_require_the_marker() -> Iterator[None]:
+    """No test starts a server unseen."""
+    with pytest.MonkeyPatch.context() as patch:
+        servers.guard(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A `TAXI_HOME` of this test session; what was started there is stopped at its end."""
@@ -127,6 +133,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
+@servers.starts_server
 def postgres(home: Path) -> Iterator[PostgresAddress]:
     """The embedded PostgreSQL of this test session: a real server, stopped at its end."""
     server = embedded.ensure(home)
@@ -172,6 +179,7 @@ _numbers = count()
 
 
 @pytest.fixture(scope="session")
+@servers.starts_server
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloud]:
     """The emulators of this test session: real servers, stopped at its end."""
     home = tmp_path_factory.mktemp("cloud")

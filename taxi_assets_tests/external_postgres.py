@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from taxi_assets.local import postgres_files
 from taxi_assets.local.service import free_port
 from taxi_assets.stores.postgres.connection import PostgresAddress
+from taxi_assets_tests.servers import require_marker
 
 PASSWORD = "s3cret-of-the-test"
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -24,6 +25,7 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 @contextmanager
 def external_postgres(folder: Path, programs: Path | None = None) -> Iterator[PostgresAddress]:
     """A running server with the login role and the database `taxi`; `programs` holds PostgreSQL's, else the wheel's."""
+    require_marker()
     programs = programs or postgres_files.programs()
     data = folder / "data"
     data.mkdir(mode=0o700)

@@ -12,6 +12,7 @@ from typing import Any
 from taxi_assets.local.postgres import running
 from taxi_assets.settings import Settings
 from taxi_assets.stores.postgres.connection import READER, PostgresAddress, connect_as
+from taxi_assets_tests.servers import require_marker
 
 SCRIPT = Path(sys.executable).parent / "taxi"
 LONGEST_SECONDS = 240
@@ -48,6 +49,7 @@ class Taxi:
 
     def environment(self) -> dict[str, str]:
         """What its process gets."""
+        require_marker()
         known = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         return {**known, **UNSET, "HOME": str(self.cwd), "TAXI_HOME": str(self.home), **self.settings}
 

@@ -21,6 +21,7 @@ from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.published import csv_body, csv_path
+from taxi_assets_tests.servers import starts_server
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -104,6 +105,7 @@ def path_of(month: str) -> str:
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
     """`taxi dev` for the tests below, one after the other; ended and its services stopped at the end."""
     with FaultyServer() as server:

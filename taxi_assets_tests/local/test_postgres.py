@@ -20,6 +20,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local import postgres_files
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
+from taxi_assets_tests.servers import starts_server
 
 pytestmark = pytest.mark.servers
 
@@ -32,6 +33,7 @@ print(postgres.ensure(Path(sys.argv[1])).process.pid)
 
 
 @pytest.fixture
+@starts_server
 def own_home(tmp_path: Path) -> Iterator[Path]:
     """A home with a server of its own, stopped at the end."""
     home = tmp_path / "outer" / "home"

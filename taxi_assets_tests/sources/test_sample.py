@@ -23,6 +23,7 @@ from taxi_assets.sources.sample.trips import CHUNK_ROWS
 from taxi_assets.sources.source import TripSource
 from taxi_assets.trips.columns import SERVICES
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.servers import starts_server
 from taxi_assets_tests.sources.conftest import MONTH, QUICK
 
 ROWS = 20_000
@@ -36,6 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
+@starts_server
 def url(home: Path) -> str:
     return sample_url(home, ROWS)
 

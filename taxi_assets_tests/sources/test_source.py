@@ -33,6 +33,7 @@ def test_each_address_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert {folder.parent for folder in folders} == {tmp_path / "raw"}
 
 
+@pytest.mark.servers
 def test_no_source_named_is_the_sample_source(tmp_path: Path) -> None:
     try:
         small = source_from_settings(Settings(taxi_home=tmp_path, taxi_sample_rows=10))

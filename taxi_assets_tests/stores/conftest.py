@@ -9,6 +9,7 @@ import pytest
 
 from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets_tests.external_postgres import DEBIAN, external_postgres
+from taxi_assets_tests.servers import starts_server
 
 _numbers = count()
 
@@ -20,6 +21,7 @@ def schema() -> str:
 
 
 @pytest.fixture(scope="session", params=["the wheel's", pytest.param("15", marks=pytest.mark.postgres_15)])
+@starts_server
 def external(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresAddress]:
     """A server of somebody else's, of each version that is here."""
     programs = DEBIAN if request.param == "15" else None
