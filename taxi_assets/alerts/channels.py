@@ -22,6 +22,7 @@ from taxi_assets.alerts.message import as_json, as_mail, as_slack
 from taxi_assets.settings import Settings
 
 ATTEMPTS = 3
+WAIT = wait_exponential_jitter(initial=0.5, max=2, jitter=0.5)
 TIMEOUT_SECONDS = 5
 LONGEST_SECONDS = 20.0
 """The limit for the delivery of one alert by all channels."""
@@ -64,7 +65,7 @@ def deliver(alert: Alert, channels: Sequence[Channel], log: logging.Logger) -> N
 def _send(channel: Channel, alert: Alert) -> None:
     retrying = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.5, max=2, jitter=0.5),
+        wait=WAIT,
         retry=retry_if_exception(_is_transient),
         reraise=True,
     )

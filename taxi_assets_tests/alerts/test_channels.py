@@ -15,7 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tenacity import wait_none
 
+from taxi_assets.alerts import channels as alert_channels
 from taxi_assets.alerts import reason
 from taxi_assets.alerts.alert import Alert, Reason
 from taxi_assets.alerts.channels import channels, deliver
@@ -61,6 +63,12 @@ Severity: error
 Owner:    team:data-platform, ada@example.org
 Link:     http://127.0.0.1:3000/runs/1234
 """
+
+
+@pytest.fixture(autouse=True)
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow one another at once."""
+    monkeypatch.setattr(alert_channels, "WAIT", wait_none())
 
 
 def send(alert: Alert = ALERT, **settings: Any) -> None:
