@@ -51,6 +51,7 @@ def test_a_server_that_was_killed_comes_back_with_its_data(tmp_path: Path, taxi:
         own.well("run", "yellow", "--months", "2020-12", "--only", "postgres")
         for pid in servers(own.home):
             psutil.Process(pid).kill()
+        assert own.well("sql", "select 1").out == "1\n"
         assert own.stored("ny_taxi.yellow_cab_data") == EXCERPTS.kept("yellow", ["2020-12"])
     finally:
         own("down")
