@@ -42,7 +42,9 @@ class Evaluated:
         self.instance = dg.DagsterInstance.ephemeral()
 
     def tick(self) -> set[tuple[str, str | None]]:
-        found = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self.cursor)
+        found = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, asset_selection=dg.AssetSelection.groups("summaries"), cursor=self.cursor
+        )
         self.cursor = found.cursor  # type: ignore[assignment]
         graph = self.definitions.resolve_asset_graph()
         asked = set()
