@@ -45,11 +45,11 @@ Forward = Callable[[Request], Answer]
 Rule = Callable[[Request, Forward], Answer]
 
 
-def answer(status: int, reason: str = "made up", message: str = "made up", **fields: Any) -> Rule:
+def answer(code: int, reason: str = "made up", message: str = "made up", **fields: Any) -> Rule:
     """Google's way to say an error; with fields, a JSON object of them instead."""
-    error = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
+    error = {"code": code, "message": message, "errors": [{"reason": reason, "message": message}]}
     body = json.dumps(fields or {"error": error}).encode()
-    return lambda request, forward: Answer(status, body, {"Content-Type": "application/json"})
+    return lambda request, forward: Answer(code, body, {"Content-Type": "application/json"})
 
 
 def lost(request: Request, forward: Forward) -> Answer:
