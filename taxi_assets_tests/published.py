@@ -97,7 +97,7 @@ class Waiting:
     def tick(self) -> tuple[dict[str, dg.RunRequest], str]:
         """The same of the schedule."""
         context = dg.build_schedule_context(self.instance, resources=self.resources)
-        found = self.schedule(context)
+        found: Any = self.schedule(context)
         if isinstance(found, dg.SkipReason):
             return {}, str(found.skip_message)
         return _by_month(found), ""

@@ -103,8 +103,8 @@ def mail_receiver(
         auth_required=True,
         auth_require_tls="tls_context" in encrypted,
         require_starttls="tls_context" in encrypted,
-        **encrypted,
         ready_timeout=30,
+        **encrypted,  # type: ignore[arg-type]
     )
     receiver.port = controller.port
     controller.start()

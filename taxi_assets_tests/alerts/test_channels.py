@@ -200,8 +200,8 @@ def test_mail_goes_encrypted_to_a_server_that_is_trusted_and_to_no_other(
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    with mail_receiver("taxi", "word", **{how: context}) as mails:
-        settings = {"taxi_smtp_host": "127.0.0.1", "taxi_smtp_port": mails.port, "taxi_smtp_tls": mode}
+    with mail_receiver("taxi", "word", **{how: context}) as mails:  # type: ignore[arg-type]
+        settings: dict[str, Any] = {"taxi_smtp_host": "127.0.0.1", "taxi_smtp_port": mails.port, "taxi_smtp_tls": mode}
         settings |= {"taxi_smtp_user": "taxi", "taxi_smtp_password": "word"}
         send(**settings)
         assert mails.got == []
@@ -213,7 +213,7 @@ def test_mail_goes_encrypted_to_a_server_that_is_trusted_and_to_no_other(
 
 def test_a_wrong_password_and_a_team_without_an_address_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with mail_receiver("taxi", "word") as mails:
-        server = {"taxi_smtp_host": "127.0.0.1", "taxi_smtp_port": mails.port, "taxi_smtp_tls": "none"}
+        server: dict[str, Any] = {"taxi_smtp_host": "127.0.0.1", "taxi_smtp_port": mails.port, "taxi_smtp_tls": "none"}
         send(**server, taxi_smtp_user="taxi", taxi_smtp_password="another-word")
         send(ALERT.model_copy(update={"owners": ("team:nobody",)}), **server)
     assert mails.got == []
@@ -223,7 +223,7 @@ def test_a_wrong_password_and_a_team_without_an_address_are_logged(caplog: pytes
 
 
 def test_a_secret_in_an_error_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(postgres_password="p4ss-word")  # type: ignore[arg-type]
+    settings = Settings(postgres_password="p4ss-word")
     monkeypatch.setattr(reason, "settings", lambda: settings)
     with pytest.raises(dg.Failure) as failure, dagster_failures():
         raise TaxiError("No connection with p4ss-word.", found="user taxi, password p4ss-word")
@@ -236,10 +236,10 @@ def test_a_secret_in_an_error_is_left_out(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_settings_that_are_secret_are_not_shown() -> None:
     settings = Settings(
-        taxi_alert_slack_url="https://hooks/secret",  # type: ignore[arg-type]
-        taxi_alert_webhook_url="https://other/secret",  # type: ignore[arg-type]
-        taxi_smtp_password="secret",  # type: ignore[arg-type]
-        taxi_webhook_token="secret",  # type: ignore[arg-type]
+        taxi_alert_slack_url="https://hooks/secret",
+        taxi_alert_webhook_url="https://other/secret",
+        taxi_smtp_password="secret",
+        taxi_webhook_token="secret",
     )
     assert "secret" not in repr(settings) + "".join(settings.redacted(name) for name in Settings.model_fields)
 

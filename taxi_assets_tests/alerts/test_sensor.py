@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from taxi_assets.alerts import sensor
 from taxi_assets.alerts.events import AlertFactory
 from taxi_assets.instance.dagster_private import ReconstructableRepository, execute_run
+from taxi_assets.pipeline import LATENESS_CHECK
 from taxi_assets.settings import Settings
 from taxi_assets_tests.alerts import small_runs
 from taxi_assets_tests.receivers import HttpReceiver, http_receiver
@@ -31,7 +32,7 @@ def _as_new(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpReceiver]:
     with http_receiver() as found:
-        settings = Settings(taxi_ui_url=f"{UI}/", taxi_alert_webhook_url=f"{found.url}/alerts")  # type: ignore[arg-type]
+        settings = Settings(taxi_ui_url=f"{UI}/", taxi_alert_webhook_url=f"{found.url}/alerts")
         monkeypatch.setattr(sensor, "settings", lambda: settings)
         yield found
 
@@ -235,7 +236,7 @@ def test_a_failed_check_is_told_of_once_with_its_severity(
 def test_a_late_month_is_told_of_once_a_day(instance: dg.DagsterInstance, receiver: HttpReceiver) -> None:
     now = time.time()
     for hours in (0, 1, 2):
-        small_runs.run_check(instance, small_runs.LATENESS_CHECK, None)
+        small_runs.run_check(instance, LATENESS_CHECK, None)
         tick(instance, now + 3600 * hours)
     (alert,) = alerts(receiver)
     assert (alert["kind"], alert["severity"]) == ("month_late", "warning")

@@ -132,8 +132,9 @@ class Platform:
         return "\n".join(self.processes.log(name).read_text() for name in OURS)
 
     def connect(self, user: str = "taxi") -> psycopg.Connection[tuple[Any, ...]]:
-        database = {"host": "127.0.0.1", "port": self.postgres_port, "dbname": "taxi"}
-        return psycopg.connect(**database, user=user, password=self.password)
+        return psycopg.connect(
+            host="127.0.0.1", port=self.postgres_port, dbname="taxi", user=user, password=self.password
+        )
 
 
 @pytest.fixture(scope="module")

@@ -200,7 +200,7 @@ def _uses(path: Path) -> Iterator[str]:
             names = [node.value]
         for name in names:
             if PRIVATE.search(name):
-                yield f"{path.relative_to(PROJECT_ROOT)}:{node.lineno}: {name}"
+                yield f"{path.relative_to(PROJECT_ROOT)}:{getattr(node, 'lineno', 0)}: {name}"
 
 
 def test_no_other_module_uses_a_private_module_of_dagster() -> None:

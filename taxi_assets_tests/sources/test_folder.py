@@ -115,7 +115,8 @@ def test_copy_goes_on_where_it_broke_off_only_in_the_same_version(published: Pat
 
 def test_published_months_of_the_tlc(real_months: RealMonths, tmp_path: Path) -> None:
     source = TripSource(real_months.url, tmp_path / "raw")
-    sums = dict(reversed(line.split()) for line in (real_months.folder / "SHA256SUMS").read_text().splitlines())
+    lines = (real_months.folder / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in (line.split() for line in lines)}
     raw = source.fetch("green", date(2020, 4, 1))
     name = next(name for name in sums if name.endswith("green/green_tripdata_2020-04.csv.gz"))
     assert raw.sha256 == sums[name]

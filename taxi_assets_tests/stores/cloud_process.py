@@ -36,7 +36,7 @@ def main() -> None:
     work.mkdir(exist_ok=True)
     if moment in LAKE_MOMENTS:
         if moment == "remove":
-            lake.remove = stay
+            lake.remove = stay  # type: ignore[attr-defined]
         lake.store_month(cloud, month, shape, work, progress=stay if moment == "uploading" else None)  # type: ignore[arg-type]
         return
     setattr(bigquery_replace, moment, stay)

@@ -72,7 +72,7 @@ def test_a_load_into_bigquery_waits_for_another_one_of_the_month(
     assert shown.metadata["dagster/partition_row_count"].value == 4
     spec = dg.AssetSpec(["yellow", "loaded"], partitions_def=months_since("2019-01"), metadata=metadata)
     definitions = dg.Definitions(assets=[spec.with_io_manager_key("io")], resources={"io": manager})
-    entry = definitions.load_asset_value(spec.key, partition_key="2021-01")
+    entry: Any = definitions.load_asset_value(spec.key, partition_key="2021-01")
     assert (entry.run_id, entry.place, entry.rows_kept) == (done.run_id, place, 4)
 
 

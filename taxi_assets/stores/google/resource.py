@@ -44,16 +44,16 @@ _ADDRESSES = {
 class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Cloud Storage and BigQuery. No secret is part of it: a key is read from its file when a client is made."""
 
-    kind: Kind = Field("embedded", description="`embedded`, `emulator` or `google`.")
+    kind: Kind = Field(default="embedded", description="`embedded`, `emulator` or `google`.")
     home: str = Field(description="Folder of the local services.")
-    bucket: str = Field(BUCKET, description="Bucket of the lake.")
-    project: str | None = Field(PROJECT, description="Project; null: the one of the credentials.")
-    location: str | None = Field(None, description="Where datasets are made; null: BigQuery's default.")
-    dataset: str | None = Field(None, description="Overrides the dataset of every pipeline.")
-    key_file: str | None = Field(None, description="Key file; null: application default credentials.")
-    key_setting: str | None = Field(None, description="The setting that named the key file.")
-    storage_url: str | None = Field(None, description="Address of a Cloud Storage emulator.")
-    bigquery_url: str | None = Field(None, description="Address of a BigQuery emulator.")
+    bucket: str = Field(default=BUCKET, description="Bucket of the lake.")
+    project: str | None = Field(default=PROJECT, description="Project; null: the one of the credentials.")
+    location: str | None = Field(default=None, description="Where datasets are made; null: BigQuery's default.")
+    dataset: str | None = Field(default=None, description="Overrides the dataset of every pipeline.")
+    key_file: str | None = Field(default=None, description="Key file; null: application default credentials.")
+    key_setting: str | None = Field(default=None, description="The setting that named the key file.")
+    storage_url: str | None = Field(default=None, description="Address of a Cloud Storage emulator.")
+    bigquery_url: str | None = Field(default=None, description="Address of a BigQuery emulator.")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GoogleCloud:

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The database of the trips. Its password is not part of the resource, but read from the settings."""
 
-    host: str | None = Field(None, description="Server; null: the embedded one, which starts on demand.")
-    port: int = Field(5432, description="Its port.")
-    dbname: str = Field("taxi", description="Database.")
-    user: str = Field("taxi", description="User that loads.")
-    connect_timeout: int = Field(10, description="Seconds to wait for a connection.")
+    host: str | None = Field(default=None, description="Server; null: the embedded one, which starts on demand.")
+    port: int = Field(default=5432, description="Its port.")
+    dbname: str = Field(default="taxi", description="Database.")
+    user: str = Field(default="taxi", description="User that loads.")
+    connect_timeout: int = Field(default=10, description="Seconds to wait for a connection.")
 
     @classmethod
     def from_settings(cls, configured: Settings) -> PostgresResource:

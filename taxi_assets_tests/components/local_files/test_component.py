@@ -29,7 +29,7 @@ class Watched:
     def __init__(self, cloud: GoogleCloud, folder: Path) -> None:
         self.cloud, self.folder = cloud, folder
         document = yaml.safe_load((FOLDER / "local_files" / "defs.yaml").read_text())
-        made = LocalFiles.resolve_from_dict(document["attributes"]).build_defs(None)  # type: ignore[arg-type]
+        made = LocalFiles.resolve_from_dict(document["attributes"]).build_defs(None)
         self.definitions = dg.Definitions.merge(made, dg.Definitions(resources={"cloud": cloud}))
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: str | None = None
@@ -47,7 +47,7 @@ class Watched:
         context = dg.build_sensor_context(
             instance=self.instance, definitions=self.definitions, cursor=self.cursor, sensor_name="local_files_folder"
         )
-        found: Any = sensor(context)  # type: ignore[operator]
+        found: Any = sensor(context)
         self.cursor = found.cursor
         for request in found.dynamic_partitions_requests or ():
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))

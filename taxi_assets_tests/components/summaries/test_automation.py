@@ -47,7 +47,7 @@ class Evaluated:
         )
         self.cursor = found.cursor  # type: ignore[assignment]
         graph = self.definitions.resolve_asset_graph()
-        asked = set()
+        asked: set[tuple[str, str | None]] = set()
         for key in graph.get_all_asset_keys():
             if graph.get(key).group_name == "summaries":
                 name = key.to_user_string()
@@ -178,13 +178,13 @@ def test_no_job_of_a_pipeline_holds_a_summary(definitions: dg.Definitions) -> No
         f"{service}/{name}" for service in ("yellow", "green") for name in SUMMARIES
     }
     for job in ("green_taxi_etl", "yellow_taxi_etl"):
-        assert not summaries & definitions.resolve_job_def(job).asset_layer.executable_asset_keys
+        assert summaries.isdisjoint(definitions.resolve_job_def(job).asset_layer.executable_asset_keys)
 
 
 def test_what_starts_them_runs_from_the_start_and_covers_each(definitions: dg.Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in definitions.sensors or []}
     for name in ("summaries", "taxi_zones_publication", "local_files_folder"):
-        assert sensors[name].default_status is dg.DefaultSensorStatus.RUNNING  # type: ignore[union-attr]
+        assert sensors[name].default_status is dg.DefaultSensorStatus.RUNNING
     # Dagster's own sensor, which is stopped by default, would take over what this one leaves.
     found = definitions.get_repository_def().sensor_defs
     assert "default_automation_condition_sensor" not in [sensor.name for sensor in found]

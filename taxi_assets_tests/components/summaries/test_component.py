@@ -74,8 +74,10 @@ class Platform:
             "trip_tables": TripTableIOManager(home=str(folder / "home")),
         }
         made = component.build_defs(None)  # type: ignore[arg-type]
-        months = months_since("2019-01")
-        cleaned = [dg.AssetSpec(["green", name], partitions_def=months) for name in ("clean_taxi", "bigquery_table")]
+        partitions = months_since("2019-01")
+        cleaned = [
+            dg.AssetSpec(["green", name], partitions_def=partitions) for name in ("clean_taxi", "bigquery_table")
+        ]
         cleaned[0] = cleaned[0].with_io_manager_key("trip_tables")
         self.definitions = dg.Definitions.merge(made, dg.Definitions(assets=cleaned, resources=self.resources))
         self.instance = dg.DagsterInstance.ephemeral()
@@ -143,7 +145,7 @@ def test_two_months_add_up_to_what_the_files_hold(platform: Platform) -> None:
         told = platform.rows(
             f"SELECT pu_location_id, trips, revenue FROM {{d}}.green_revenue_per_zone WHERE source_month = '{first}'"
         )
-        assert {zone: (trips, pytest.approx(revenue)) for zone, trips, revenue in told} == {
+        assert {zone: (trips, pytest.approx(revenue)) for zone, trips, revenue in told} == {  # type: ignore[comparison-overlap]
             zone: (len(found), round(float(found.sum()), 2)) for zone, found in zones
         }
         ((trips,),) = platform.rows(
@@ -223,7 +225,7 @@ def test_the_zones_are_asked_for_when_their_file_is_another_one(platform: Platfo
             definitions=platform.definitions,
             resources={"trip_source": TripSourceResource()},
         )
-        return sensor(context)  # type: ignore[operator]
+        return sensor(context)
 
     first = tick()
     assert isinstance(first, dg.RunRequest)

@@ -280,7 +280,7 @@ def test_a_new_column_of_the_registry_is_added(
 ) -> None:
     original = bigquery_schema._described
 
-    def older(*given: Any, **labels: str) -> Any:
+    def older(*given: Any, **labels: Any) -> Any:
         table = original(*given, **labels)
         table.schema = [field for field in table.schema if field.name != "cbd_congestion_fee"]
         return table

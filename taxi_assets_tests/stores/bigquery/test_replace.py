@@ -55,7 +55,7 @@ def stored(cloud: GoogleCloud) -> list[tuple[Any, ...]]:
 
 
 def tables(cloud: GoogleCloud) -> list[str]:
-    return sorted(found.table_id for found in cloud.bigquery().list_tables(cloud.dataset))
+    return sorted(found.table_id for found in cloud.bigquery().list_tables(str(cloud.dataset)))
 
 
 def test_a_month_takes_the_place_of_its_rows_alone(cloud: GoogleCloud) -> None:
@@ -177,7 +177,7 @@ def test_a_data_frame_is_read_back(cloud: GoogleCloud) -> None:
     in_dagster(cloud, manager, made)
     asset = dg.AssetSpec("an_asset", partitions_def=months_since("2019-01"), metadata=table_metadata(table(cloud)))
     definitions = dg.Definitions(assets=[asset.with_io_manager_key("io")], resources={"io": manager})
-    loaded = definitions.load_asset_value("an_asset", partition_key="2020-04", python_type=pd.DataFrame)
+    loaded: Any = definitions.load_asset_value("an_asset", partition_key="2020-04", python_type=pd.DataFrame)
     assert sorted(loaded["trips"]) == [1, 2]
     assert list(loaded.columns) == ["day", "trips", "revenue", "source_month"]
 
@@ -188,7 +188,7 @@ def test_rows_of_arrow_are_read_back(cloud: GoogleCloud) -> None:
         in_dagster(cloud, manager, rows(month, trips), f"{month:%Y-%m}")
     asset = dg.AssetSpec("an_asset", partitions_def=months_since("2019-01"), metadata=table_metadata(table(cloud)))
     definitions = dg.Definitions(assets=[asset.with_io_manager_key("io")], resources={"io": manager})
-    loaded = definitions.load_asset_value("an_asset", partition_key="2020-04", python_type=pa.Table)
+    loaded: Any = definitions.load_asset_value("an_asset", partition_key="2020-04", python_type=pa.Table)
     assert loaded.sort_by("trips").equals(rows(APRIL, [1, 2]))
 
 

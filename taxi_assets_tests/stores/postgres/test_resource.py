@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psycopg
@@ -70,7 +71,7 @@ def test_the_newest_load_of_a_month_is_the_input_of_what_follows(
         definitions.load_asset_value(spec.key, partition_key="2021-01")
     assert materialize(resource, cleaned(tmp_path, kept=3), schema).success
     result = materialize(resource, cleaned(tmp_path, kept=4), schema)
-    entry = definitions.load_asset_value(spec.key, partition_key="2021-01")
+    entry: Any = definitions.load_asset_value(spec.key, partition_key="2021-01")
     assert (entry.run_id, entry.rows_kept, entry.source_month) == (result.run_id, 4, JANUARY)
 
 
@@ -96,7 +97,7 @@ def test_a_passing_error_is_retried(postgres: PostgresAddress, schema: str, tmp_
 
 
 def test_the_resource_shows_no_password() -> None:
-    settings = Settings(postgres_host="db.example", postgres_password="hidden-word")  # type: ignore[arg-type]
+    settings = Settings(postgres_host="db.example", postgres_password="hidden-word")
     resource = PostgresResource.from_settings(settings)
     assert "hidden-word" not in repr(resource) + json.dumps(resource.model_dump(), default=str)
     assert "password" not in PostgresResource.model_fields
