@@ -93,11 +93,16 @@ def _restore_order(items: list[pytest.Item]) -> None:
 
 
 def _sort(items: list[pytest.Item]) -> None:
-    """Puts the fast tests first, a room at a time, then those that run the whole platform."""
+    """Puts the fast tests first, a room at a time, then those of the whole platform: the longest of these first."""
 
-    def place(item: pytest.Item) -> tuple[bool, int]:
+    def place(item: pytest.Item) -> tuple[bool, int, float]:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
-        return item.get_closest_marker("e2e") is not None, ROOMS.index(room) if room in ROOMS else len(ROOMS)
+        longest = item.get_closest_marker("timeout")
+        return (
+            item.get_closest_marker("e2e") is not None,
+            ROOMS.index(room) if room in ROOMS else len(ROOMS),
+            -longest.args[0] if longest else 0,
+        )
 
     items.sort(key=place)
 
