@@ -6,14 +6,16 @@ user can cause is a `TaxiError`: the command line prints it without a stack trac
 
 from __future__ import annotations
 
+LABELS = ("Expected", "Found", "Where", "Intact", "Next")
+"""The labels of an error's parts, as it prints them."""
+
 
 class TaxiError(Exception):
     """A permanent error, with its parts: a retry fails in the same way.
 
     Attributes:
         transient: Whether a retry may succeed.
-        default_intact: `intact` of the class's errors that say nothing else.
-        default_next_step: `next_step` of the class's errors that say nothing else.
+        default_intact, default_next_step: These parts of the class's errors that say nothing else.
         details: Label → text, for each part besides the summary that the error has.
 
     Args:
@@ -40,14 +42,8 @@ class TaxiError(Exception):
         next_step: str | None = None,
     ) -> None:
         self.summary = summary
-        parts = {
-            "Expected": expected,
-            "Found": found,
-            "Where": where,
-            "Intact": intact or self.default_intact,
-            "Next": next_step or self.default_next_step,
-        }
-        self.details = {label: text for label, text in parts.items() if text}
+        parts = expected, found, where, intact or self.default_intact, next_step or self.default_next_step
+        self.details = {label: text for label, text in zip(LABELS, parts, strict=True) if text}
         super().__init__(summary)
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.settings import settings
@@ -43,6 +43,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _at_least(least: int) -> Callable[[int | None], int | None]:
+    """A validator. Dagster does not resolve constraints in the types of a nested model's fields."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise ValueError(f"{least} or more")
+        return value
+
+    return check
+
+
 class Lake(_Section):
     """The objects in the bucket."""
 
@@ -65,13 +76,7 @@ class Publication(_Section):
         None, description="How many of the newest months it looks after; without it, TAXI_NEWEST_MONTHS"
     )
 
-    # Dagster does not resolve constraints in the types of a nested model's fields.
-    @field_validator("newest_months")
-    @classmethod
-    def _at_least_one(cls, value: int | None) -> int | None:
-        if value is not None and value < 1:
-            raise ValueError("1 or more")
-        return value
+    _positive = field_validator("newest_months")(_at_least(1))
 
 
 class Freshness(_Section):
@@ -81,12 +86,7 @@ class Freshness(_Section):
     cron: str = Field("0 6 * * *", description="The time of the check, in UTC")
     state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
 
-    @field_validator("days")
-    @classmethod
-    def _not_negative(cls, value: int) -> int:
-        if value < 0:
-            raise ValueError("0 or more")
-        return value
+    _not_negative = field_validator("days")(_at_least(0))
 
 
 class PipelineSpec(_Section):
@@ -112,6 +112,16 @@ class PipelineSpec(_Section):
     def _known_service(cls, value: str) -> str:
         if value not in SERVICES:
             raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
+        return value
+
+    @field_validator("postgres", "bigquery", mode="before")
+    @classmethod
+    def _declared_keys(cls, value: Any, info: ValidationInfo) -> Any:
+        wanted = {"postgres": {"schema", "table"}, "bigquery": {"dataset", "table"}}[str(info.field_name)]
+        if isinstance(value, dict) and set(value) != wanted:
+            raise ValueError(f"the keys are {' and '.join(sorted(wanted))}; found {', '.join(sorted(value))}")
+        if isinstance(value, TableRef) and value.database:
+            raise ValueError("the project is a setting: GCP_PROJECT")
         return value
 
     @field_validator("start")
@@ -200,10 +210,11 @@ def _read_spec(path: Path) -> PipelineSpec | None:
         document = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
         raise UsageError("A pipeline's file is no YAML.", found=str(error), where=str(path)) from None
-    if document.get("type") != COMPONENT:
+    attributes = document.get("attributes") or {}
+    if document.get("type") != COMPONENT and "service" not in attributes:
         return None
     try:
-        return PipelineSpec.model_validate(document.get("attributes") or {})
+        return PipelineSpec.model_validate(attributes)
     except ValidationError as error:
         raise _invalid(path, error) from None
 

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import SecretStr
 
 from taxi_assets.alerts.alert import Reason
+from taxi_assets.errors import LABELS
 from taxi_assets.failures import ERROR
 from taxi_assets.settings import settings
 
@@ -33,8 +34,15 @@ def failure_reason(failure: dg.Failure | Any) -> Reason:
 
 
 def text_reason(text: str) -> Reason:
-    """The text of an error or a check as a summary in one line."""
-    return Reason(summary=_printable(text) or "No reason was given.")
+    """The text of an error or a check as a summary in one line; the lines of a printed `TaxiError` are its details."""
+    parts, label = {"": ""}, ""
+    for line in text.splitlines():
+        start, _, rest = line.partition(":")
+        if start.startswith("  ") and start.strip() in LABELS:
+            label, line = start.strip(), rest
+        parts[label] = f"{parts.get(label, '')} {line}"
+    details = {name: _printable(part) for name, part in parts.items()}
+    return Reason(summary=details.pop("") or "No reason was given.", details=details)
 
 
 def error_text(error: SerializableErrorInfo | None) -> str:

@@ -90,11 +90,11 @@ class EndedRun:
 
     @property
     def retried_steps(self) -> dict[str, list[str]]:
-        """Step → the first line of the error of each failed attempt, which is all that Dagster records of it."""
+        """Step → the summary of the error of each failed attempt."""
         errors: dict[str, list[str]] = {}
         for event in self._of(dg.DagsterEventType.STEP_UP_FOR_RETRY):
-            line, *_ = error_text(event.step_retry_data.error).strip().splitlines() or [""]
-            errors.setdefault(str(event.step_key), []).append(text_reason(line).summary)
+            reason = text_reason(error_text(event.step_retry_data.error))
+            errors.setdefault(str(event.step_key), []).append(reason.summary)
         return errors
 
     @property

@@ -33,8 +33,6 @@ RETRY_SECONDS = 600
 """The time that Dagster has to start a failed run again after it announced so."""
 EVENTS_A_TICK = 200
 
-AUTO_RETRY_RUN_ID_TAG = "dagster/auto_retry_run_id"
-WILL_RETRY_TAG = "dagster/will_retry"
 RUN_FAILURE = dg.DagsterEventType.RUN_FAILURE
 RUN_SUCCESS = dg.DagsterEventType.RUN_SUCCESS
 CHECK = dg.DagsterEventType.ASSET_CHECK_EVALUATION

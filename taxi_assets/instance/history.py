@@ -15,9 +15,6 @@ from taxi_assets.instance.dagster_private import requested_backfills
 if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
 
-_TRANSIENT_BEFORE = "may_pass"
-"""The name of that metadata in runs of earlier versions."""
-
 FILE_TAG = "taxi/file"
 """The tag with the version of the month's file for which a run was requested."""
 
@@ -98,7 +95,8 @@ def _is_transient(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Whether a failed run is worth another try: its process died, or each failed step had a transient error."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         data = entry.dagster_event.step_failure_data.user_failure_data if entry.dagster_event else None
-        value = data and (data.metadata.get(TRANSIENT) or data.metadata.get(_TRANSIENT_BEFORE))
+        # Runs of earlier versions call it `may_pass`.
+        value = data and (data.metadata.get(TRANSIENT) or data.metadata.get("may_pass"))
         if not (value and value.value):
             return False
     return True

@@ -41,18 +41,17 @@ class RawFileIOManager(dg.ConfigurableIOManager):
             Failure: It is missing, or was changed since.
         """
         service, month = context.asset_key.path[0], context.partition_key
-        with dagster_failures(), suppress(FileNotFoundError, ValueError):
-            file = RawFile.model_validate_json(self._record(context).read_text())
-            if current := read_record(file.path):
-                # Another run may have fetched a newer version since: that is the one that is read.
-                return file.model_copy(update=vars(current))
         with dagster_failures():
+            with suppress(FileNotFoundError, ValueError):
+                file = RawFile.model_validate_json(self._record(context).read_text())
+                if current := read_record(file.path):
+                    # Another run may have fetched a newer version since: that is the one that is read.
+                    return file.model_copy(update=vars(current))
             raise TaxiError(
                 f"The file of {service} {month} is not on this machine as it was fetched.",
                 expected=f"the file that {self._record(context)} names",
                 next_step=f"materialize {service}/raw_taxi for {month}, or: taxi run {service} --months {month}",
             )
-        raise AssertionError
 
 
 class TripTableIOManager(dg.ConfigurableIOManager):

@@ -87,11 +87,7 @@ class TableRef(BaseModel):
 
     @property
     def bigquery(self) -> str:
-        """The quoted name in BigQuery.
-
-        Raises:
-            TaxiError: A part holds a character that no name in BigQuery has.
-        """
+        """The quoted name in BigQuery. Raises what `quoted` raises."""
         return quoted(*(part for part in (self.database, self.namespace, self.name) if part))
 
 

@@ -70,7 +70,7 @@ def strays(taxi: Taxi, service: str) -> set[str]:
 
 
 @dataclass
-class VerifiedMonth:
+class Held:
     """A rule of the proxy: the server does what it is asked, and the client hears nothing of it.
 
     Attributes:

@@ -40,7 +40,7 @@ def taxi(platform: Taxi) -> Taxi:
 @pytest.fixture(scope="session")
 @starts_server
 def cloud_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taxi]:
-    """`taxi` with a home of its own, whose the lake and BigQuery no other test fills."""
+    """`taxi` with a home of its own, whose lake and BigQuery no other test fills."""
     found = Taxi(tmp_path_factory.mktemp("cloud-platform") / "home", tmp_path_factory.mktemp("elsewhere"))
     found.having(TAXI_SOURCE_URL="file:///tmp").well("up")
     yield found

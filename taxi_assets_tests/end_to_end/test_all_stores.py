@@ -13,7 +13,7 @@ import pytest
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets_tests.end_to_end.cloud_stores import (
-    VerifiedMonth,
+    Held,
     by_day,
     in_bigquery,
     in_lake,
@@ -120,7 +120,7 @@ def new(versions: tuple[Taxi, FaultyServer, list[tuple[bytes, int]]]) -> tuple[T
     return taxi, kept
 
 
-def kill_at(taxi: Taxi, storage: Proxy, bigquery: Proxy, held: VerifiedMonth) -> None:
+def kill_at(taxi: Taxi, storage: Proxy, bigquery: Proxy, held: Held) -> None:
     behind = taxi.having(STORAGE_EMULATOR_HOST=storage.url, BIGQUERY_EMULATOR_HOST=bigquery.url)
     with behind.start("run", "green", "--months", APRIL) as process:
         try:
@@ -137,7 +137,7 @@ def kill_at(taxi: Taxi, storage: Proxy, bigquery: Proxy, held: VerifiedMonth) ->
 def test_killed_it_is_whole_after_the_next_run(new: tuple[Taxi, int], kept: dict[str, int], moment: str) -> None:
     taxi, rows = new
     before = in_bigquery(taxi, TABLE)
-    held = VerifiedMonth()
+    held = Held()
     with Proxy(CLOUD_STORAGE.ensure(taxi.home).url) as storage, Proxy(BIGQUERY.ensure(taxi.home).url) as bigquery:
         if moment == "upload":
             storage.on("POST", "/upload/.*PAR1", *[passes] * 4, held)

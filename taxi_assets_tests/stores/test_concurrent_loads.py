@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from taxi_assets.components.partitions import months_since
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TransientError
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google.resource import GoogleCloud

@@ -1,4 +1,4 @@
-"""A file as a table in BigQuery, replaced as a whole, columns included."""
+"""A file in the bucket, and as a table in BigQuery that is replaced as a whole, columns included."""
 
 from __future__ import annotations
 

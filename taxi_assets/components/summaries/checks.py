@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.service import ServiceSummaries
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.resource import bigquery_session

@@ -9,8 +9,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
-from taxi_assets.components.taxi_pipeline.assets import RETRIES
+from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.table import Table, TableRef

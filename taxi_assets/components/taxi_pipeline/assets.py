@@ -8,7 +8,6 @@ from pydantic import Field
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import Lake, PipelineSpec
@@ -28,6 +27,15 @@ RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL,
 
 _MACHINE_PARTS = {"path", "fetched_at", "attempts"}
 """The parts of a file's record that differ between machines and fetches of the same file."""
+
+
+def months_since(first: str) -> dg.PartitionsDefinition[Any]:
+    """The months from `first`, like `2019-01`, to the last one that is over in New York.
+
+    The assets name no backfill policy, which means a run a month. With one, even `multi_run(1)`, the runs of a backfill
+    get a range of partitions, and IO managers no partition key.
+    """
+    return dg.MonthlyPartitionsDefinition(start_date=first, fmt="%Y-%m", timezone="America/New_York")
 
 
 def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
@@ -51,7 +59,7 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
             file = source.fetch(pipeline.service, month, force=config.force, progress=report)
         if file.synthetic:
             context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
-            context.log.warning("These trips are synthetic: TAXI_SOURCE_URL is unset, so the sample source made them.")
+            context.log.warning("These trips are synthetic: they come from a sample source, not from TLC files.")
         return dg.Output(
             file,
             metadata={

@@ -9,8 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from taxi_assets.components.partitions import months_since
-from taxi_assets.components.taxi_pipeline.assets import run_source
+from taxi_assets.components.taxi_pipeline.assets import months_since, run_source
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder

@@ -8,8 +8,8 @@ from taxi_assets.automation.freshness import freshness
 from taxi_assets.automation.publication import publication_sensor
 from taxi_assets.automation.schedules import schedule
 from taxi_assets.components import metadata
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.taxi_pipeline import assets, checks
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.pipeline import PipelineSpec
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from taxi_assets import progress
 from taxi_assets.failures import dagster_failures
+from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.bigquery.metadata import INTACT, Context, look, month_of, output_metadata, table_of
 from taxi_assets.stores.bigquery.replace import fitted, read_rows, replace_rows
@@ -29,7 +30,8 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
     postgres: PostgresResource
 
     def _location(self, context: Context) -> TableRef:
-        return bigquery_table(declared_table(context), self.cloud.project, self.cloud.dataset)
+        # By the settings, as everything that looks a month up in the load log.
+        return bigquery_table(declared_table(context), settings().bigquery_project, settings().bigquery_dataset)
 
     def handle_output(self, context: dg.OutputContext, obj: LakeLoad) -> None:
         """Replaces the month in its table.

@@ -45,8 +45,8 @@ def table_of(session: BigQuerySession, context: Context) -> Table:
 
 
 def month_of(context: Context) -> date | None:
-    """The month of a run's partition; None where the asset has none."""
-    return parse_month(context.partition_key) if context.has_partition_key else None
+    """The month of the asset that is written or read; None where it has no partitions."""
+    return parse_month(context.asset_partition_key) if context.has_asset_partitions else None
 
 
 def output_metadata(table: Table, done: Replaced, month: date | None) -> dict[str, Any]:

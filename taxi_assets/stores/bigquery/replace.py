@@ -258,7 +258,7 @@ def _verify_staging(session: BigQuerySession, objects: Objects, staging: TableRe
     (row,) = session.query(f"{totals} {staging.bigquery}")[1]
     if (row.trips, row.cents) != (objects.rows, objects.cents):
         raise TaxiError(
-            f"BigQuery read other rows of {objects.name} than the bucket has.",
+            f"BigQuery read other rows of {objects.name} than were cleaned.",
             expected=_totals(objects.rows, objects.cents),
             found=_totals(row.trips, row.cents),
             where=f"the staging table of {table.in_database}",

@@ -53,6 +53,7 @@ def bigquery_session(
     cloud: GoogleCloud, doing: str, where: object, intact: str = "the month as it was before"
 ) -> Iterator[BigQuerySession]:
     """A session; Google's errors in the block become clear ones: see `clear_errors`."""
+    where = where.moved(namespace=cloud.dataset) if isinstance(where, TableRef) else where
     with clear_errors(doing, str(where), intact):
         client: Any = cloud.bigquery()
         from google.cloud.bigquery import DEFAULT_RETRY

@@ -89,7 +89,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Starts to import Google's libraries beside the first steps of a run that needs them."""
         if _CLIENTS not in sys.modules:
-            Thread(target=import_module, args=[_CLIENTS], name="google-import", daemon=True).start()
+            Thread(target=import_module, args=[_CLIENTS], name="google-import").start()
 
     def storage(self) -> storage.Client:
         """A client of Cloud Storage; starts the embedded one where it is needed.
@@ -114,7 +114,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.kind == "embedded":
             CLOUD_STORAGE.ensure(Path(self.home))
             url = BIGQUERY.ensure(Path(self.home)).url
-        return bigquery_client(self._project(), url, self.key_file, self.location)
+        return bigquery_client(self._project(), url, self.key_file, None if self.kind == "embedded" else self.location)
 
     def _project(self) -> str | None:
         """The project that is named, or else the one of the credentials, which are validated here."""

@@ -189,7 +189,7 @@ def _lock_month(cursor: Any, name: str, wait_seconds: float = WAIT_SECONDS, *, u
 
 @contextmanager
 def month_locked(address: PostgresAddress, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
-    """Holds the lock during the block. Raises what `lock_month` raises, or that PostgreSQL cannot be reached."""
+    """Holds the lock during the block. Raises what `_lock_month` raises, or that PostgreSQL cannot be reached."""
     with closing(connect(address, f"taxi load {name}"[:63])) as connection:
         with clear_errors(address, f"Taking the lock of {name}"):
             _lock_month(psycopg.RawCursor(connection), name, wait_seconds, until="")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from taxi_assets.components.partitions import months_since
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.settings import settings
 from taxi_assets_tests.taxi_command import UNSET
 

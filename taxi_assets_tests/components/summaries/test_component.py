@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from taxi_assets.components import Summaries
-from taxi_assets.components.partitions import months_since
 from taxi_assets.components.summaries.zones import read_zones
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import FOLDER
 from taxi_assets.settings import settings

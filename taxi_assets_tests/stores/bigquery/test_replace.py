@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from taxi_assets.components.partitions import months_since
+from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
 from taxi_assets.stores.bigquery.metadata import table_metadata
