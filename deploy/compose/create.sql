@@ -1,5 +1,5 @@
--- Run once by the image `postgres`, as its superuser, when it has made the data folder: the login of the platform, its
--- database and its roles. The superuser keeps no password: from then on it logs in on the container's socket alone.
+-- Creates the login of the platform, its database and its roles. The image `postgres` runs this file once, as the
+-- superuser, after it creates the data folder. The superuser then has no password and logs in on the socket alone.
 \set ON_ERROR_STOP on
 \getenv password POSTGRES_PASSWORD
 
