@@ -70,6 +70,8 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("reject: [{column: vendor_id, equals: x}]", "reject.0.equals", "a finite number"),
         ("service: red", "service", "no service 'red'; it has yellow, green"),
         ("bigquery: {dataset: a, table: b}", "attributes", "declare `lake` as well"),
+        ("bigquery: {dataset: a, table: b, project: c}", "bigquery", "the keys are dataset and table"),
+        ("postgres: {dataset: a, table: b}", "postgres", "the keys are schema and table"),
     ],
 )
 def test_a_key_that_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, changed: str, key: str, says: str) -> None:

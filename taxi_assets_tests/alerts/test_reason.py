@@ -7,7 +7,9 @@ from taxi_assets.errors import TaxiError
 
 
 def test_a_printed_error_keeps_its_parts() -> None:
-    error = TaxiError("The file is broken.", expected="a gzip file", found="a page:\nit begins <html>", where="x.csv.gz")
+    error = TaxiError(
+        "The file is broken.", expected="a gzip file", found="a page:\nit begins <html>", where="x.csv.gz"
+    )
     reason = text_reason(str(error))
     assert reason.summary == "The file is broken."
     assert reason.details == {

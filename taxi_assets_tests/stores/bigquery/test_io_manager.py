@@ -18,7 +18,13 @@ EMULATORS = {"STORAGE_EMULATOR_HOST": "127.0.0.1:1", "BIGQUERY_EMULATOR_HOST": "
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"BIGQUERY_DATASET": "try1"}, EMULATORS, {**EMULATORS, "GCS_BUCKET": "mine"}, {**EMULATORS, "GCP_PROJECT": "p"}],
+    [
+        {},
+        {"BIGQUERY_DATASET": "try1"},
+        EMULATORS,
+        {**EMULATORS, "GCS_BUCKET": "mine"},
+        {**EMULATORS, "GCP_PROJECT": "p"},
+    ],
 )
 def test_logged_and_looked_up_in_one_place(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GCS_BUCKET", "GCP_PROJECT", "BIGQUERY_DATASET", *EMULATORS):
