@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from itertools import count
 from os import geteuid
@@ -25,6 +26,9 @@ from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Proxy
 from taxi_assets_tests.published import Waiting
 from taxi_assets_tests.real_months import EXCERPTS, FULL_MONTHS, RealMonths
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and their processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOMS = [
     "trips",

@@ -30,8 +30,8 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
     postgres: PostgresResource
 
     def _location(self, context: Context) -> TableRef:
-        # By the settings, as everything that looks a month up in the load log.
-        return bigquery_table(declared_table(context), settings().bigquery_project, settings().bigquery_dataset)
+        # The project by the settings, as everything that looks a month up in the load log.
+        return bigquery_table(declared_table(context), settings().bigquery_project, self.cloud.dataset)
 
     def handle_output(self, context: dg.OutputContext, obj: LakeLoad) -> None:
         """Replaces the month in its table.
