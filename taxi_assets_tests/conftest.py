@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if absent:
         config.hook.pytest_deselected(items=absent)
         items[:] = [item for item in items if item not in absent]
-    _sort(items, side_by_side=hasattr(config, "workerinput"))
+    _sort(items)
     _restore_order(items)
 
 
@@ -96,14 +96,14 @@ def _restore_order(items: list[pytest.Item]) -> None:
             items[place] = item
 
 
-def _sort(items: list[pytest.Item], *, side_by_side: bool) -> None:
-    """Puts the fast tests first, a room at a time; in several processes the longest of the whole platform first."""
+def _sort(items: list[pytest.Item]) -> None:
+    """Puts the fast tests first, a room at a time, then those of the whole platform: the longest of these first."""
 
     def place(item: pytest.Item) -> tuple[bool, int, float]:
         room = item.path.relative_to(Path(__file__).parent).parts[0]
         longest = item.get_closest_marker("timeout")
         return (
-            (item.get_closest_marker("e2e") is not None) != side_by_side,
+            item.get_closest_marker("e2e") is not None,
             ROOMS.index(room) if room in ROOMS else len(ROOMS),
             -longest.args[0] if longest else 0,
         )
