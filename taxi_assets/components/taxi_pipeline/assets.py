@@ -95,7 +95,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
             group_name=pipeline.service,
             owners=pipeline.owners,
             kinds={"parquet"},
-            code_version=pipeline.version,
+            code_version=version,
         )
 
     @dg.multi_asset(
