@@ -9,6 +9,7 @@ from typing import Any
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.query import print_rows
 from taxi_assets.pipeline import pipeline_for
+from taxi_assets.stores.postgres.load_log import log_exists
 from taxi_assets.trips.months import parse_months
 
 _QUERY = """
@@ -38,7 +39,7 @@ def show_log(service: str | None, months: str | None, *, csv: bool) -> None:
         "months": parse_months(months) if months else None,
     }
     with reader() as connection:
-        if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() == (None,):
+        if not log_exists(connection):
             print_rows(_NAMES, [], csv=csv)
             return
         print_rows(

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from psycopg import sql
 from sqlalchemy import URL
 from sqlalchemy.exc import InternalError
 
@@ -18,6 +17,7 @@ from taxi_assets.instance.dagster_private import ConfigurableClassData, LocalArt
 from taxi_assets.instance.home import dagster_folder
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect, postgres_address
+from taxi_assets.stores.postgres.schema import create_schema
 
 _ABORTED_TRANSACTION = "25P02"
 
@@ -61,7 +61,8 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
             TaxiError: It cannot be reached, or refuses.
         """
         address = postgres_address(settings())
-        _ensure_schema(address)
+        with connect(address, "dagster") as connection:
+            create_schema(connection, SCHEMA)
         return cls(postgres_url=_url(address), inst_data=inst_data)
 
     @cached_property
@@ -109,9 +110,3 @@ def _url(address: PostgresAddress) -> str:
     password = address.password.get_secret_value() if address.password else None
     url = URL.create("postgresql", address.user, password, database=address.dbname, query=query)
     return url.render_as_string(hide_password=False)
-
-
-def _ensure_schema(address: PostgresAddress) -> None:
-    with connect(address, "dagster") as connection:
-        if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [SCHEMA]).rowcount:
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))

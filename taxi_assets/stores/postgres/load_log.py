@@ -68,6 +68,13 @@ GRANT SELECT ON taxi_assets.load_log TO {reader};
 _COLUMNS = ", ".join(column.name for column in fields(LoadEntry) if column.name not in ("id", "loaded_at"))
 
 
+def log_exists(connection: Connection) -> bool:
+    """Whether any load has created the log."""
+    # Not to_regclass: within a transaction it may answer from a cache that is older than the lock.
+    query = "SELECT FROM pg_tables WHERE schemaname = 'taxi_assets' AND tablename = 'load_log'"
+    return bool(connection.execute(query).rowcount)
+
+
 def ensure_log(connection: Connection, roles: bool) -> None:
     """Creates the log where it is missing.
 
@@ -75,11 +82,11 @@ def ensure_log(connection: Connection, roles: bool) -> None:
         connection: A connection of the owner.
         roles: Whether the roles exist, to be granted rights.
     """
-    if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() != (None,):
+    if log_exists(connection):
         return
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('taxi_assets log', 0))")
-        if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() != (None,):
+        if log_exists(connection):
             return
         connection.execute(_DDL)
         if roles:
@@ -114,7 +121,7 @@ def latest_loads(
     months: Sequence[date] | None = None,
 ) -> list[LoadEntry]:
     """The newest load of each store, place and month, oldest month first; None: all stores, services, months."""
-    if connection.execute("SELECT to_regclass('taxi_assets.load_log')").fetchone() == (None,):
+    if not log_exists(connection):
         return []
     query = """
         SELECT DISTINCT ON (store, service, source_month, place) * FROM taxi_assets.load_log

@@ -50,6 +50,17 @@ def partition(table: Table, month: date) -> TableRef:
     return table.ref.with_suffix(f"_{month:%Y_%m}")
 
 
+def create_schema(connection: Connection, name: str) -> None:
+    """Creates a schema where it is missing.
+
+    Within a transaction, others that create it wait for the end of this one. (`IF NOT EXISTS` alone fails then.)
+    """
+    with connection.transaction():
+        _lock(connection, f"schema {name}")
+        if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name]).rowcount:
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+
+
 def prepare_table(connection: Connection, table: Table, roles: bool) -> None:
     """Creates the table where it is missing, and adds the registry's new columns and comments.
 
@@ -65,7 +76,7 @@ def prepare_table(connection: Connection, table: Table, roles: bool) -> None:
         return
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '30s'")
-        _lock_shape(connection, table)
+        _lock(connection, f"shape {table}")
         existing = _existing(connection, table)
         if not existing:
             _create(connection, table, roles)
@@ -76,10 +87,12 @@ def prepare_table(connection: Connection, table: Table, roles: bool) -> None:
         _comment(connection, table)
 
 
-def _lock_shape(connection: Connection, table: Table) -> None:
-    """Waits for other changes of the table's columns and partitions; holds the lock until the transaction ends."""
-    name = f"taxi_assets shape {table}"
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+def _lock(connection: Connection, name: str) -> None:
+    """Waits for other changes of a table's shape (its columns and partitions) or of a schema, until they are over.
+
+    Holds the lock until the transaction ends.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taxi_assets {name}"])
 
 
 def _declared(table: Table) -> set[tuple[str, str, str]]:
@@ -120,9 +133,7 @@ def _foreign(table: TableRef, found: str, expected: str) -> TaxiError:
 
 
 def _create(connection: Connection, table: Table, roles: bool) -> None:
-    schema = sql.Identifier(table.ref.namespace)
-    if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [table.ref.namespace]).rowcount:
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+    create_schema(connection, table.ref.namespace)
     columns = [
         sql.Identifier(column.name)
         + sql.SQL(" " + column.type.postgres)
@@ -137,6 +148,7 @@ def _create(connection: Connection, table: Table, roles: bool) -> None:
         connection.execute(index.format(table.ref.postgres, sql.Identifier(table.pickup)))
     if roles:
         usage = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}, {}")
+        schema = sql.Identifier(table.ref.namespace)
         connection.execute(usage.format(schema, sql.Identifier(LOADER), sql.Identifier(READER)))
         _grant(connection, table.ref.postgres)
 
@@ -170,7 +182,7 @@ def ensure_month(connection: Connection, table: Table, month: date, roles: bool)
         return
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '30s'")
-        _lock_shape(connection, table)
+        _lock(connection, f"shape {table}")
         if _attached(connection, table, month):
             return
         child = partition(table, month).postgres

@@ -9,12 +9,21 @@ import pytest
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.postgres.connection import LOADER, OWNER, READER, PostgresAddress, connect, connect_as
+from taxi_assets.stores.postgres.connection import (
+    LOADER,
+    OWNER,
+    READER,
+    PostgresAddress,
+    connect,
+    connect_as,
+    roles_in_use,
+)
 from taxi_assets.stores.postgres.load import load_month
-from taxi_assets.stores.postgres.schema import tables
+from taxi_assets.stores.postgres.schema import prepare_table, tables
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.columns import YELLOW
+from taxi_assets.trips.columns import GREEN, YELLOW
 from taxi_assets_tests.stores.months import FEBRUARY, cleaned, trips_table
+from taxi_assets_tests.stores.postgres.overlapping import run_overlapping
 
 TABLE = "yellow_cab_data"
 
@@ -113,3 +122,16 @@ def test_a_role_does_no_more_than_its_work(
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(postgres, role, statement, schema, TABLE)
     assert execute(postgres, READER, "SELECT FROM {}.{}", schema, TABLE).rowcount == 3
+
+
+def test_the_first_loads_of_two_services_create_one_schema(empty_database: PostgresAddress) -> None:
+    one, other = (tables(service, TableRef(namespace="shared", name=service.name))[0] for service in (GREEN, YELLOW))
+    with connect(empty_database) as connection:
+        roles = roles_in_use(connection, empty_database)
+        run_overlapping(
+            empty_database,
+            lambda first: prepare_table(first, one, roles),
+            lambda second: prepare_table(second, other, roles),
+        )
+        found = connection.execute("SELECT relname FROM pg_class WHERE relkind = 'p' ORDER BY 1").fetchall()
+    assert found == [("green",), ("yellow",)]
