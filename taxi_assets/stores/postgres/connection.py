@@ -232,6 +232,11 @@ def set_role(role: str) -> sql.Composed:
     return sql.SQL("SET ROLE {}").format(sql.Identifier(role))
 
 
+def lock(connection: Connection, name: str) -> None:
+    """Waits for a lock of the platform (`roles`, `log`, a schema, the shape of a table); the transaction holds it."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taxi_assets {name}"])
+
+
 def roles_in_use(connection: Connection, address: PostgresAddress) -> bool:
     """Whether the user is a member of every role. Creates missing roles where it may."""
     if _is_member(connection):
@@ -253,7 +258,7 @@ def _is_member(connection: Connection) -> bool:
 
 def _create_roles(connection: Connection) -> None:
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('taxi_assets roles', 0))")
+        lock(connection, "roles")
         rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
         present = {row[0] for row in rows}
         for role in ROLES:

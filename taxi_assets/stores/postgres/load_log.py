@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres.connection import LOADER, READER
+from taxi_assets.stores.postgres.connection import LOADER, READER, lock
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
@@ -85,7 +85,7 @@ def ensure_log(connection: Connection, roles: bool) -> None:
     if log_exists(connection):
         return
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('taxi_assets log', 0))")
+        lock(connection, "log")
         if log_exists(connection):
             return
         connection.execute(_DDL)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.postgres.connection import LOADER, READER
+from taxi_assets.stores.postgres.connection import LOADER, READER, lock
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 
@@ -56,7 +56,7 @@ def create_schema(connection: Connection, name: str) -> None:
     Within a transaction, others that create it wait for the end of this one. (`IF NOT EXISTS` alone fails then.)
     """
     with connection.transaction():
-        _lock(connection, f"schema {name}")
+        lock(connection, f"schema {name}")
         if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name]).rowcount:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
 
@@ -76,7 +76,7 @@ def prepare_table(connection: Connection, table: Table, roles: bool) -> None:
         return
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '30s'")
-        _lock(connection, f"shape {table}")
+        lock(connection, f"shape {table}")
         existing = _existing(connection, table)
         if not existing:
             _create(connection, table, roles)
@@ -85,14 +85,6 @@ def prepare_table(connection: Connection, table: Table, roles: bool) -> None:
                 add = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
                 connection.execute(add.format(table.ref.postgres, sql.Identifier(name), sql.SQL(type_name)))
         _comment(connection, table)
-
-
-def _lock(connection: Connection, name: str) -> None:
-    """Waits for other changes of a table's shape (its columns and partitions) or of a schema, until they are over.
-
-    Holds the lock until the transaction ends.
-    """
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taxi_assets {name}"])
 
 
 def _declared(table: Table) -> set[tuple[str, str, str]]:
@@ -182,7 +174,7 @@ def ensure_month(connection: Connection, table: Table, month: date, roles: bool)
         return
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '30s'")
-        _lock(connection, f"shape {table}")
+        lock(connection, f"shape {table}")
         if _attached(connection, table, month):
             return
         child = partition(table, month).postgres
