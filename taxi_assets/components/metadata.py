@@ -30,18 +30,20 @@ def table_metadata(table: TableRef) -> dict[str, Any]:
     return {"schema": table.namespace, "table": table.name, "dagster/table_name": str(table)}
 
 
-def with_code_references(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets with the file and line of their functions.
+def with_attributes(assets: Sequence[dg.AssetsDefinition], **attributes: Any) -> list[dg.AssetsDefinition]:
+    """The assets of a component with the attributes that all of them share, and the file and line of their functions.
 
-    `dg.with_source_code_references` does the same, but reads each function to its end: 25 ms, not 4.
+    `dg.with_source_code_references` finds the lines, too, but reads each function to its end: 25 ms, not 4.
     """
 
     def with_reference(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
         function: Any = asset.op.compute_fn
         code = function.decorated_fn.__code__
         reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno)
-        references = dg.CodeReferencesMetadataValue(code_references=[reference])
-        return asset.map_asset_specs(lambda spec: spec.merge_attributes(metadata={CODE_REFERENCES: references}))
+        references = {CODE_REFERENCES: dg.CodeReferencesMetadataValue(code_references=[reference])}
+        return asset.map_asset_specs(
+            lambda spec: spec.replace_attributes(metadata={**spec.metadata, **references}, **attributes)
+        )
 
     return [with_reference(asset) for asset in assets]
 

@@ -26,7 +26,7 @@ FILES = dg.DynamicPartitionsDefinition(name=GROUP)
 TABLE_FILE, QUARANTINE, TABLE = (dg.AssetKey([GROUP, name]) for name in ("table_file", "quarantine", "bigquery_table"))
 
 
-def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
+def sorted_file() -> dg.AssetsDefinition:
     """The two branches, of which a file takes one: the outputs may be left out, and what follows them is skipped."""
 
     def branch(key: dg.AssetKey, description: str) -> dg.AssetSpec:
@@ -34,10 +34,7 @@ def sorted_file(owners: list[str]) -> dg.AssetsDefinition:
             key,
             description=description,
             skippable=True,
-            group_name=GROUP,
-            owners=owners,
             kinds={"googlecloud", "file"},
-            code_version="1",
             partitions_def=FILES,
         )
 
@@ -130,7 +127,7 @@ def typed_object(name: str) -> str:
     return f"files/_typed/{name}.parquet"
 
 
-def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
+def file_table(dataset: str) -> dg.AssetsDefinition:
     """The table of a file; skipped where the file took the other branch."""
 
     @dg.asset(
@@ -138,10 +135,7 @@ def file_table(dataset: str, owners: list[str]) -> dg.AssetsDefinition:
         deps=[TABLE_FILE],
         description=f"The file as a table in BigQuery: `{dataset}.` and the file's name, in small letters.",
         partitions_def=FILES,
-        group_name=GROUP,
-        owners=owners,
         kinds={"bigquery"},
-        code_version="1",
         retry_policy=RETRIES,
         pool="bigquery",
     )

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from taxi_assets.components.local_files.assets import FILES, GROUP, file_table, sorted_file
 from taxi_assets.components.local_files.folder import FileState, look
-from taxi_assets.components.metadata import with_code_references
+from taxi_assets.components.metadata import with_attributes
 from taxi_assets.instance.dagster_private import INVALID_PARTITION_SUBSTRINGS
 from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
@@ -28,14 +28,15 @@ class LocalFiles(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, the job for a file, and the sensor that starts it."""
-        assets = [sorted_file(self.owners), file_table(self.dataset, self.owners)]
+        assets = [sorted_file(), file_table(self.dataset)]
         job = dg.define_asset_job(
             GROUP,
             selection=dg.AssetSelection.assets(*assets),
             partitions_def=FILES,
             description="One file of the watched folder: to the bucket, and into its table.",
         )
-        return dg.Definitions(with_code_references(assets), jobs=[job], sensors=[folder_sensor(job, self.state)])
+        assets = with_attributes(assets, group_name=GROUP, owners=self.owners, code_version="1")
+        return dg.Definitions(assets, jobs=[job], sensors=[folder_sensor(job, self.state)])
 
 
 def folder_sensor(job: Any, state: State) -> dg.SensorDefinition:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
-from taxi_assets.components.metadata import with_code_references
+from taxi_assets.components.metadata import with_attributes
 from taxi_assets.components.summaries.checks import adds_up
 from taxi_assets.components.summaries.columns import PER_DAY, PER_ZONE_HOUR, REVENUE_PER_ZONE
 from taxi_assets.components.summaries.per_day import trips_per_day
@@ -34,7 +34,7 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, their checks, and the sensors that start them."""
-        assets = [taxi_zones(self.taxi_zones, self.owners)]
+        assets = [taxi_zones(self.taxi_zones)]
         checks = [zone_table_checks(self.taxi_zones)]
         for service in self.services:
             for asset, check in self._of(service):
@@ -47,20 +47,21 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
             default_status=dg.DefaultSensorStatus[self.state.name],
             description="Makes the summaries of a month when it stands in BigQuery and passed its blocking checks.",
         )
-        assets_with_code = with_code_references(assets)
         return dg.Definitions(
-            assets=assets_with_code, asset_checks=checks, sensors=[following, zone_sensor(self.state)]
+            with_attributes(assets, group_name="summaries", owners=self.owners, code_version="1"),
+            asset_checks=checks,
+            sensors=[following, zone_sensor(self.state)],
         )
 
     def _of(self, service: ServiceSummaries) -> Sequence[tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]]:
         pairs = []
         if table := service.trips_per_day:
-            asset = trips_per_day(service, table, self.owners)
+            asset = trips_per_day(service, table)
             pairs.append((asset, adds_up(service, "trips_per_day", table, PER_DAY)))
         if table := service.trips_per_zone_hour:
-            asset = trips_per_zone_hour(service, table, self.owners)
+            asset = trips_per_zone_hour(service, table)
             pairs.append((asset, adds_up(service, "trips_per_zone_hour", table, PER_ZONE_HOUR)))
         if table := service.revenue_per_zone:
-            asset = revenue_per_zone(service, table, self.taxi_zones, self.owners)
+            asset = revenue_per_zone(service, table, self.taxi_zones)
             pairs.append((asset, adds_up(service, "revenue_per_zone", table, REVENUE_PER_ZONE)))
         return pairs

@@ -46,7 +46,7 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
     return days
 
 
-def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
+def trips_per_day(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefinition:
     """The asset; `BigQueryPandasIOManager` writes its data frame."""
     clean = service.key("clean_taxi").path
     sources = {
@@ -62,7 +62,6 @@ def trips_per_day(service: ServiceSummaries, table: TableRef, owners: list[str])
         "trips_per_day",
         Table(table, PER_DAY, description),
         lineage,
-        owners,
         "pandas",
         ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
         deps=[service.key("bigquery_table")],

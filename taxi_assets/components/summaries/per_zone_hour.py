@@ -19,7 +19,7 @@ from taxi_assets.trips.table import TripTable
 from taxi_assets.trips.values import day
 
 
-def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
+def trips_per_zone_hour(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefinition:
     """The asset."""
     sources = {ZONE: ZONE, HOUR: service.trips.pickup, SOURCE_MONTH.name: SOURCE_MONTH.name}
     clean = service.key("clean_taxi").path
@@ -30,7 +30,6 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef, owners: list
         "trips_per_zone_hour",
         Table(table, PER_ZONE_HOUR, description),
         lineage,
-        owners,
         "arrow",
         ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
         deps=[service.key("bigquery_table")],

@@ -32,9 +32,7 @@ def revenue_query(trips: TableRef, zones: TableRef, month: date) -> Query:
     """)  # noqa: S608
 
 
-def revenue_per_zone(
-    service: ServiceSummaries, declared: TableRef, zones: TableRef, owners: list[str]
-) -> dg.AssetsDefinition:
+def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: TableRef) -> dg.AssetsDefinition:
     """The asset; it runs a query, and has nothing for an IO manager."""
     trips, lookup = service.key("bigquery_table").path, ZONES_KEY.path
     lineage = metadata.column_lineage(
@@ -52,7 +50,6 @@ def revenue_per_zone(
         "revenue_per_zone",
         Table(declared, REVENUE_PER_ZONE, description),
         lineage,
-        owners,
         "sql",
         deps=[service.key("bigquery_table"), ZONES_KEY],
     )

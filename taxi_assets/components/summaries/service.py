@@ -15,7 +15,6 @@ from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SERVICES, Service
 
-GROUP = "summaries"
 ZONES_KEY = dg.AssetKey("taxi_zones")
 
 
@@ -56,7 +55,7 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
         return dg.AssetKey([self.service, name])
 
     def asset(
-        self, name: str, table: Table, lineage: dg.TableColumnLineage, owners: list[str], tool: str, **options: Any
+        self, name: str, table: Table, lineage: dg.TableColumnLineage, tool: str, **options: Any
     ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
         """`dg.asset` with what every summary has; `tool` is what adds it up."""
         decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
@@ -67,10 +66,7 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
             automation_condition=follows(self),
             retry_policy=RETRIES,
             pool="bigquery",
-            group_name=GROUP,
-            owners=owners,
             kinds={"bigquery", tool},
-            code_version="1",
             **options,
         )
         return decorator

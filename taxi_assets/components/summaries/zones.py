@@ -9,7 +9,7 @@ from pyarrow import csv
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import ZONES
-from taxi_assets.components.summaries.service import GROUP, ZONES_KEY
+from taxi_assets.components.summaries.service import ZONES_KEY
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.errors import TaxiError
@@ -48,7 +48,7 @@ def read_zones(path: Path) -> pa.Table:
     return rows.rename_columns([column.name for column in ZONES])
 
 
-def taxi_zones(table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
+def taxi_zones(table: TableRef) -> dg.AssetsDefinition:
     """The asset `taxi_zones`."""
     description = "The TLC's taxi zones: number, borough, name. From `misc/taxi_zone_lookup.csv` of the source."
 
@@ -59,10 +59,7 @@ def taxi_zones(table: TableRef, owners: list[str]) -> dg.AssetsDefinition:
         metadata=table_metadata(Table(table, ZONES, description)),
         retry_policy=RETRIES,
         pool="bigquery",
-        group_name=GROUP,
-        owners=owners,
         kinds={"bigquery", "arrow"},
-        code_version="1",
     )
     def fetch(trip_source: TripSourceResource) -> dg.Output[Any]:
         with dagster_failures():

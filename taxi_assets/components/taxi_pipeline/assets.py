@@ -47,10 +47,7 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         partitions_def=months_since(pipeline.start),
         io_manager_key="raw_files",
         pool="source",
-        group_name=pipeline.service,
-        owners=pipeline.owners,
         kinds={"file"},
-        code_version=pipeline.version,
     )
     def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
         month = parse_month(context.partition_key)
@@ -92,10 +89,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
             description=f"{service.title}: {description}",
             io_manager_key="trip_tables",
             metadata=metadata.column_metadata(columns, lineage[name]),
-            group_name=pipeline.service,
-            owners=pipeline.owners,
             kinds={"parquet"},
-            code_version=version,
         )
 
     @dg.multi_asset(
@@ -154,10 +148,7 @@ def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         pool="postgres",
         retry_policy=RETRIES,
         metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | metadata.table_metadata(table),
-        group_name=pipeline.service,
-        owners=pipeline.owners,
         kinds={"postgres"},
-        code_version=pipeline.version,
     )
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
@@ -183,10 +174,7 @@ def gcs_parquet(pipeline: PipelineSpec, lake: Lake) -> dg.AssetsDefinition:
         pool="lake",
         retry_policy=RETRIES,
         metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | {"shape": lake.shape},
-        group_name=pipeline.service,
-        owners=pipeline.owners,
         kinds={"googlecloud", "parquet"},
-        code_version=pipeline.version,
     )
     def store(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
@@ -211,10 +199,7 @@ def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefiniti
         pool="bigquery",
         retry_policy=RETRIES,
         metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | metadata.table_metadata(table),
-        group_name=pipeline.service,
-        owners=pipeline.owners,
         kinds={"bigquery"},
-        code_version=pipeline.version,
     )
     def load(gcs_parquet: LakeLoad) -> dg.Output[LakeLoad]:
         synthetic = bool(gcs_parquet.entry.configuration.get("made_up"))

@@ -37,7 +37,8 @@ class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
             partitions_def=months_since(self.start),
             description=f"{self.trips.title}: one month's file into every store.",
         )
-        definitions = dg.Definitions(metadata.with_code_references(chain), asset_checks=monthly, jobs=[job])
+        shared = {"group_name": self.service, "owners": self.owners, "code_version": self.version}
+        definitions = dg.Definitions(metadata.with_attributes(chain, **shared), asset_checks=monthly, jobs=[job])
         return dg.Definitions.merge(definitions, self._automation())
 
     def _automation(self) -> dg.Definitions:
