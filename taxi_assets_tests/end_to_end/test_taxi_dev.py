@@ -70,7 +70,7 @@ class Development:
             return [str(row[0]) for row in connection.execute(query.encode())]
 
     def runs(self, where: str = "true") -> list[str]:
-        return self.ask(f"SELECT run_id FROM dagster.runs WHERE {where}")
+        return self.ask(f"SELECT run_id FROM dagster.runs WHERE {where} ORDER BY id")
 
     def process_of(self, run: str) -> psutil.Process:
         """The process that the daemon's code server started for a run."""
