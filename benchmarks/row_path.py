@@ -9,8 +9,8 @@ and lists each file of the installed `taxi_assets` with a function that is enter
   there. It closes when the commit of the transaction that holds the month's rows returns: the last commit, by ADBC or
   psycopg, with an ingest or a COPY since the commit before.
 - Entered: the interpreter calls a function, a method, a lambda or a comprehension of the file, or goes on with a
-  generator of it, in any thread. Whatever the platform does in the window counts, also its progress, its checks, its
-  metadata, and Dagster's storage of events.
+  generator of it, in any thread; or one that was called before returns rows. Whatever the platform does in the window
+  counts, also its progress, its checks, its metadata, and Dagster's storage of events.
 - Rows pass through a file if a function of it takes or returns rows: bytes of the file, Arrow data, or the object that
   stands for a file of rows or a cleaned month. These files are marked with `*`.
 - Not counted: bodies of modules and classes, and what runs because a module is imported in the window; child
@@ -83,6 +83,7 @@ class Recorder:
         else:
             handed = _holds_rows(argument)
         if handed:
+            self._entered.setdefault(code.co_filename, code.co_qualname)
             self._passed.add(code.co_filename)
 
     def response(self) -> None:
