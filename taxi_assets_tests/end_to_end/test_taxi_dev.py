@@ -146,7 +146,7 @@ def test_a_run_whose_process_is_killed_is_retried(dev: Development) -> None:
     month = MONTHS[1]
     dev.stall(month)
     dev.until("the download", dev.server.stalled.is_set)
-    (run,) = dev.runs("status = 'STARTED'")
+    (run,) = dev.runs(f"status = 'STARTED' AND {OF_THE_MONTH}")
     dev.process_of(run).kill()
     dev.heal(month)
     dev.until("the month in every store", lambda: dev.loads(month) == STORES)
@@ -160,7 +160,7 @@ def test_a_taxi_run_that_is_killed_is_found_and_retried(dev: Development) -> Non
     dev.stall(month)
     process = dev.taxi.start("run", "yellow", "--months", month, "--only", "postgres")
     dev.until("the download", dev.server.stalled.is_set)
-    (run,) = dev.runs("status = 'STARTED'")
+    (run,) = dev.runs(f"status = 'STARTED' AND {OF_THE_MONTH}")
     process.kill()
     process.communicate()
     dev.heal(month)
