@@ -2,8 +2,8 @@
 
     python -m benchmarks.replace_month [--rows 1369765] [--repeat 3]
 
-Each way replaces the same month of made-up trips in a table of its own on a server of its own, while two readers count
-the month again and again and a third holds a long transaction on the table, as an analyst's notebook does:
+Each way replaces the same month of synthetic trips in a table of its own on a server of its own, while two readers
+count the month again and again and a third holds a long transaction on the table, as an analyst's notebook does:
 
 - delete: DELETE and COPY into the month's partition in one transaction, then VACUUM (what `load_month` does)
 - detach: COPY into a new table, then DETACH the old partition and ATTACH the new one

@@ -33,26 +33,24 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
-    taxi_home: Path = Field(Path(".taxi"), description="where all local state lives; relative to the project's root")
+    taxi_home: Path = Field(Path(".taxi"), description="the folder of all local state; relative to the project's root")
     taxi_profile: str | None = Field(None, description="reads `.env.{TAXI_PROFILE}` besides `.env`")
     taxi_source_url: str | None = Field(
         None,
-        description="where the trip files come from: an http, https or file address, `mirror` (the CSV files of "
+        description="the source of the trip files: an http, https or file address, `mirror` (the CSV files of "
         "DataTalksClub) or `tlc` (the TLC's Parquet files); unset: the sample source of synthetic trips",
     )
     taxi_source_attempts: int = Field(
-        5, ge=1, description="how often a source that fails is asked; the waits in between grow from 2 to 30 seconds"
+        5, ge=1, description="requests to a source that fails; the waits between them grow from 2 to 30 seconds"
     )
     taxi_files_folder: Path | None = Field(
         None,
         description="the folder whose CSV and Parquet files become tables in BigQuery; unset: `files` in TAXI_HOME",
     )
     taxi_sample_rows: int = Field(100_000, ge=1, description="rows of a synthetic month")
-    taxi_newest_months: int = Field(
-        3, ge=1, description="how many of the newest months schedules and sensors look after"
-    )
+    taxi_newest_months: int = Field(3, ge=1, description="number of the newest months that schedules and sensors check")
     taxi_publication_seconds: int = Field(
-        900, ge=1, description="seconds from one look at what the source publishes to the next"
+        900, ge=1, description="seconds between two checks for new files at the source"
     )
 
     postgres_host: str | None = Field(None, description="PostgreSQL server; unset: the embedded one")
@@ -64,39 +62,41 @@ class Settings(BaseModel):
     postgres_connect_timeout: int = Field(10, ge=1, description="seconds to wait for a connection")
 
     google_application_credentials: Path | None = Field(None, description="service-account key file")
-    google_service_acc_key_filepath: Path | None = Field(None, description="the same, by the name that Mage has for it")
+    google_service_acc_key_filepath: Path | None = Field(None, description="the same, under Mage's name")
     gcp_project: str | None = Field(None, description="Google Cloud project; unset: the emulators' `taxi-local`")
-    gcp_location: str | None = Field(None, description="where datasets are made, as `US`; unset: BigQuery's default")
+    gcp_location: str | None = Field(
+        None, description="location of new datasets, such as `US`; unset: BigQuery's default"
+    )
     gcs_bucket: str | None = Field(None, description="bucket of the lake; unset: `taxi-lake` in the emulator")
     bigquery_dataset: str | None = Field(None, description="overrides the dataset of every pipeline (for trials)")
     bigquery_max_bytes_billed: int = Field(
-        10_000_000_000, ge=1, description="bytes that one query of `taxi bq` may bill; more is refused"
+        10_000_000_000, ge=1, description="bytes that one query of `taxi bq` may bill; a larger query is refused"
     )
     storage_emulator_host: str | None = Field(None, description="a Cloud Storage emulator's address")
     bigquery_emulator_host: str | None = Field(None, description="a BigQuery emulator's address")
 
-    taxi_ui_url: str = Field("http://127.0.0.1:3000", description="where people reach the UI: what alerts link to")
+    taxi_ui_url: str = Field("http://127.0.0.1:3000", description="address of the UI, for the links in alerts")
     taxi_alert_slack_url: SecretStr | None = Field(None, description="Slack's incoming webhook for alerts; unset: off")
     taxi_alert_webhook_url: SecretStr | None = Field(None, description="gets alerts as JSON; unset: off")
     taxi_alert_teams: str = Field(
         "",
         pattern=r"^(\s*[^=,\s]+\s*=\s*[^=,@\s]+@[^=,@\s]+\s*(,|$))*$",
-        description="the addresses of owners that are teams: `data-platform=a@example.org,data-platform=b@example.org`",
+        description="mail addresses of teams: `data-platform=a@example.org,data-platform=b@example.org`",
     )
     taxi_alert_gather_minutes: float = Field(
-        15, ge=0, description="alerts of the same cause within so many minutes are sent as one"
+        15, ge=0, description="alerts of the same cause within this number of minutes are sent as one"
     )
     taxi_smtp_host: str | None = Field(None, description="mail server for alerts to owners; unset: no mail")
     taxi_smtp_port: int = Field(587, ge=1, le=65535, description="its port")
     taxi_smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
-    taxi_smtp_user: str | None = Field(None, description="who logs in there; unset: nobody does")
-    taxi_smtp_password: SecretStr | None = Field(None, description="the password of that user")
+    taxi_smtp_user: str | None = Field(None, description="user of the mail server; unset: no login")
+    taxi_smtp_password: SecretStr | None = Field(None, description="its password")
     taxi_smtp_from: str = Field("taxi-assets@localhost", description="the sender of alerts")
 
     taxi_webhook_token: SecretStr | None = Field(
-        None, description="what a caller of `taxi webhook` must show; unset: it does not start"
+        None, description="token that callers of `taxi webhook` send; unset: it does not start"
     )
-    taxi_webhook_host: str = Field("127.0.0.1", description="where `taxi webhook` listens")
+    taxi_webhook_host: str = Field("127.0.0.1", description="address that `taxi webhook` listens on")
     taxi_webhook_port: int = Field(3001, ge=1, le=65535, description="its port")
 
     origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)

@@ -126,7 +126,7 @@ def test_a_month_that_is_under_way_is_not_asked_for(waiting: Waiting) -> None:
     assert f"{month_name(month)} has a run that waits or is under way" in reason
 
 
-def test_made_up_months_are_never_published(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthetic_months_are_never_published(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_SOURCE_URL", "")
     settings.cache_clear()
     requests, reason = waiting.look()

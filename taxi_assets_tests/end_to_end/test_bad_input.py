@@ -226,7 +226,7 @@ def test_a_source_that_is_none(platform: Taxi, tmp_path: Path) -> None:
         assert "s3cret" not in said.err + said.out
 
 
-def test_made_up_trips_are_kept_from_a_real_store(platform: Taxi) -> None:
+def test_synthetic_trips_are_kept_from_a_real_store(platform: Taxi) -> None:
     said = platform.having(POSTGRES_HOST="127.0.0.1")("doctor")
     assert said.code == 1
     assert "synthetic trips are not loaded into a real store" in said.err

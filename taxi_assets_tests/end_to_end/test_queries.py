@@ -114,7 +114,7 @@ def test_status_names_each_service(loaded: Taxi) -> None:
     assert source.removeprefix("sample source").split()[0] == "no"
 
 
-def test_made_up_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None:
+def test_synthetic_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None:
     made = platform.having(POSTGRES_SCHEMA="made up", TAXI_SAMPLE_ROWS="2000")
     said = made.well("run", "green", "--months", "2021-05", "--only", "postgres")
     assert "2021-05 (synthetic)" in said.err

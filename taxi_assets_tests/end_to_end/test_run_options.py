@@ -15,7 +15,7 @@ MONTH = "2019-02"
 
 @pytest.fixture(scope="module")
 def sample(platform: Taxi) -> Taxi:
-    """`taxi` on made-up months of 3,000 rows."""
+    """`taxi` on synthetic months of 3,000 rows."""
     return platform.having(TAXI_SAMPLE_ROWS="3000", TAXI_SOURCE_URL="")
 
 
@@ -74,7 +74,7 @@ def test_the_zones_are_those_of_the_runs_source(sample: Taxi, tmp_path: Path) ->
     assert "zones_known: not in the lookup" in said.err
 
 
-def test_made_up_rows_stay_out_of_real_stores(platform: Taxi) -> None:
+def test_synthetic_rows_stay_out_of_real_stores(platform: Taxi) -> None:
     real = platform.having(POSTGRES_HOST="127.0.0.1", POSTGRES_PORT="1", TAXI_SOURCE_URL="tlc")
     said = real("run", "yellow", "--months", MONTH, "--source", "sample")
     assert said.code == 1

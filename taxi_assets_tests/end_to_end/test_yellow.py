@@ -153,7 +153,7 @@ def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterI
     assert all(line.strip() in said.err for line in description.splitlines())
 
 
-def test_made_up_trips_do_not_replace_real_ones(apart: Taxi, said: Said, expected: Counts) -> None:
+def test_synthetic_trips_do_not_replace_real_ones(apart: Taxi, said: Said, expected: Counts) -> None:
     refused = apart.having(TAXI_SOURCE_URL="")("run", "yellow", "--months", "2021-01", "--only", "postgres")
     assert refused.code == 1
     assert "stands in postgres from a real file" in refused.err

@@ -63,7 +63,7 @@ def made(folder: Path, service: str, month: date, layout: str = "csv", rows: int
     return path
 
 
-def test_month_is_made_up_and_says_so(sample: TripSource, url: str) -> None:
+def test_a_month_is_synthetic_and_says_so(sample: TripSource, url: str) -> None:
     raw = sample.fetch("yellow", MONTH)
     assert raw.synthetic
     assert raw.layout == "csv"

@@ -52,7 +52,7 @@ def test_no_source_named_is_the_sample_source(tmp_path: Path) -> None:
         {"gcs_bucket": "lake"},
     ],
 )
-def test_made_up_trips_are_for_embedded_stores_only(tmp_path: Path, real: dict[str, object]) -> None:
+def test_synthetic_trips_are_for_embedded_stores_only(tmp_path: Path, real: dict[str, object]) -> None:
     settings = Settings(taxi_home=tmp_path, **real)
     with pytest.raises(TaxiError) as caught:
         source_from_settings(settings)
