@@ -31,6 +31,19 @@ STORES = ["bigquery", "lake", "postgres"]
 MONTHS = [month_name(month) for month in newest_months(pipeline_for("yellow"), 3)]
 # What lies behind a pipeline follows in runs of its own.
 OF_THE_MONTH = "pipeline_name = 'yellow_taxi_etl'"
+# From its launch, as the run queue counts it: on a busy machine, the start of a process takes longer than its run.
+MOST_AT_ONCE = f"""
+    WITH spans AS (
+        SELECT min(timestamp) FILTER (WHERE dagster_event_type = 'PIPELINE_STARTING') AS began,
+               max(timestamp) FILTER (WHERE dagster_event_type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE')) AS ended
+        FROM dagster.event_logs WHERE run_id IN (SELECT run_id FROM dagster.runs WHERE {OF_THE_MONTH}) GROUP BY run_id
+    ),
+    counted AS (
+        SELECT count(*) AS runs FROM spans one JOIN spans other
+        ON other.began <= one.began AND other.ended > one.began GROUP BY one.began
+    )
+    SELECT max(runs) FROM counted
+"""
 UNDER_WAY = "status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"
 
 
@@ -184,10 +197,6 @@ def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Devel
     assert "the daemon runs it" in said
     assert "12 loaded, 0 loaded already, 0 failed" in said
     assert {month: dev.loads(month) for month in months} == {month: ["postgres"] for month in months}
-    at_once = (
-        "SELECT max(others) FROM (SELECT count(*) AS others FROM dagster.runs one JOIN dagster.runs other "
-        "ON other.start_time <= one.start_time AND other.end_time > one.start_time GROUP BY one.run_id) AS counted"
-    )
-    assert 1 < int(dev.ask(at_once)[0]) <= 4
+    assert 1 < int(dev.ask(MOST_AT_ONCE)[0]) <= 4
     again = dev.taxi.well(*command)
     assert "0 loaded, 12 loaded already, 0 failed" in again.err
