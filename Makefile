@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python requirements/install.py
-PYTEST_OPTIONS ?= -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST_OPTIONS ?= -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
