@@ -31,12 +31,12 @@ STORES = ["bigquery", "lake", "postgres"]
 MONTHS = [month_name(month) for month in newest_months(pipeline_for("yellow"), 3)]
 # What lies behind a pipeline follows in runs of its own.
 OF_THE_MONTH = "pipeline_name = 'yellow_taxi_etl'"
-# From its launch, as the run queue counts it: on a busy machine, the start of a process takes longer than its run.
-MOST_AT_ONCE = f"""
+# From its launch, as the run queue counts it. On a busy machine, the start of a process takes longer than its run.
+MOST_AT_ONCE = """
     WITH spans AS (
         SELECT min(timestamp) FILTER (WHERE dagster_event_type = 'PIPELINE_STARTING') AS began,
                max(timestamp) FILTER (WHERE dagster_event_type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE')) AS ended
-        FROM dagster.event_logs WHERE run_id IN (SELECT run_id FROM dagster.runs WHERE {OF_THE_MONTH}) GROUP BY run_id
+        FROM dagster.event_logs JOIN dagster.run_tags USING (run_id) WHERE key = 'dagster/backfill' GROUP BY run_id
     ),
     counted AS (
         SELECT count(*) AS runs FROM spans one JOIN spans other
