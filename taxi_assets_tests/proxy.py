@@ -45,6 +45,11 @@ Forward = Callable[[Request], Answer]
 Rule = Callable[[Request, Forward], Answer]
 
 
+def passes(request: Request, forward: Forward) -> Answer:
+    """A rule that forwards the request."""
+    return forward(request)
+
+
 def answer(code: int, reason: str = "made up", message: str = "made up", **fields: Any) -> Rule:
     """Google's way to say an error; with fields, a JSON object of them instead."""
     error = {"code": code, "message": message, "errors": [{"reason": reason, "message": message}]}

@@ -18,12 +18,11 @@ from taxi_assets_tests.end_to_end.cloud_stores import (
     in_bigquery,
     in_lake,
     objects,
-    passes,
     strays,
     tables,
 )
 from taxi_assets_tests.faulty_server import FaultyServer
-from taxi_assets_tests.proxy import Proxy
+from taxi_assets_tests.proxy import Proxy, passes
 from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 

@@ -107,12 +107,13 @@ def ensure_trips_table(session: BigQuerySession, table: Table, service: Service)
         existing = client.get_table(str(table), retry=retry)
     except NotFound:
         ensure_dataset(session, table.ref)
-        existing = client.create_table(_described(table, service=service.name), exists_ok=True, retry=retry)
+        # The log comes first: where the table is found, the log is there, too.
         columns = [bigquery.SchemaField(name, kind) for name, kind in LOG_COLUMNS.items()]
         log = bigquery.Table(str(log_table(table.ref)), columns)
         log.description = "One row a load of a month of trips: from which file, how much, by whom. Rows are only added."
         log.labels = LABELS
         client.create_table(log, exists_ok=True, retry=retry)
+        existing = client.create_table(_described(table, service=service.name), exists_ok=True, retry=retry)
     _fit(session, table, existing)
 
 

@@ -26,7 +26,7 @@ from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth, VerifiedMonth
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import YELLOW
-from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
+from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, passes
 from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.stores.cloud_process import BIGQUERY_MOMENTS
 from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, store
@@ -264,6 +264,16 @@ def test_an_account_without_permission_is_told_its_roles(proxied: Proxied, tmp_p
         load(cloud, cleaned(tmp_path))
     assert not error.value.transient
     assert "BigQuery Data Editor" in error.value.details["Expected"]
+
+
+def test_a_first_load_that_ends_between_log_and_table_does_not_block_the_next(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, _, bigquery = proxied
+    bigquery.on("POST", "/tables", passes, answer(403, "accessDenied", "Access Denied"))
+    month = cleaned(tmp_path, kept=3)
+    with pytest.raises(TaxiError, match="not permitted"):
+        load(cloud, month)
+    load(cloud, month)
+    assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
 def test_a_table_of_somebody_else_is_left_alone(cloud: GoogleCloud, tmp_path: Path) -> None:
