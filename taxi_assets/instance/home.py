@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from taxi_assets.files import private_folder
+from taxi_assets.files import private_folder, write_private
 from taxi_assets.settings import PROJECT_ROOT, settings
 
 
@@ -20,7 +19,7 @@ def dagster_home() -> Path:
     folder = dagster_folder()
     source, copy = PROJECT_ROOT / "dagster.yaml", folder / "dagster.yaml"
     if not copy.exists() or copy.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, copy)
+        write_private(copy, source.read_text())
     return folder
 
 

@@ -78,6 +78,15 @@ def test_what_dagster_hands_to_its_subprocesses_holds_no_address_and_no_password
     assert "postgresql" not in handed
 
 
+def test_a_reader_of_the_copied_configuration_never_sees_half_of_it(instance_home: Path) -> None:
+    copy = instance_home / "dagster.yaml"
+    copy.write_text("# of an older version\n")
+    with copy.open() as reading:
+        dagster_home.dagster_home()
+        assert reading.read() == "# of an older version\n"
+    assert copy.read_bytes() == (PROJECT_ROOT / "dagster.yaml").read_bytes()
+
+
 def test_the_storage_finds_its_schema_current(instance_home: Path) -> None:
     with DagsterInstance.from_config(str(instance_home)) as instance:
         version = instance.event_log_storage.alembic_version()
