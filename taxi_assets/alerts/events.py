@@ -90,6 +90,7 @@ class AlertFactory:
         blocks = bool(check.blocking) and error
         months = (check.partition,) if check.partition else ()
         stopped = ", and stopped the run" if blocks else ""
+        reason = text_reason(check.description or f"the check {check.check_name} did not pass")
         return Alert(
             kind="month_late" if late else "check_failed",
             severity="error" if error else "warning",
@@ -100,9 +101,9 @@ class AlertFactory:
             months=months,
             job=run.job_name if run else None,
             since=at,
-            reason=text_reason(check.description or f"the check {check.check_name} did not pass"),
+            reason=reason,
             intact=_intact_of_check(asset, blocks, late),
-            next_step=_next_of_check(service, late),
+            next_step=reason.details.get("Next", _next_of_check(service, late)),
             owners=self.owners([check.asset_key]),
             run_id=run.run_id if run else None,
             link=self._link(run) if run else f"{self.ui}/assets/{asset}?view=checks",

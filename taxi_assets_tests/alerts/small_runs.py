@@ -13,6 +13,7 @@ AGAIN = dg.RetryPolicy(max_retries=2)
 broken_months: set[str] = set()
 failures_left = 0
 check_passes = True
+found = "7 read, 5 kept, 1 rejected"
 
 
 @dg.asset(key=["green", "raw_taxi"], partitions_def=MONTHS, owners=OWNERS, retry_policy=AGAIN)
@@ -44,7 +45,7 @@ def clean_taxi(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
 def _check(name: str, *, blocking: bool, severity: dg.AssetCheckSeverity) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=clean_taxi, name=name, blocking=blocking, partitions_def=MONTHS)
     def check() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=check_passes, severity=severity, description="7 read, 5 kept, 1 rejected")
+        return dg.AssetCheckResult(passed=check_passes, severity=severity, description=found)
 
     return check
 

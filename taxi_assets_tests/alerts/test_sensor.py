@@ -233,6 +233,19 @@ def test_a_failed_check_is_told_of_once_with_its_severity(
     assert alert["link"] == f"{UI}/runs/{result.run_id}"
 
 
+def test_a_check_that_knows_what_to_do_next_says_it(
+    instance: dg.DagsterInstance, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_runs.run_check(instance, "vendors_known", "2020-04")
+    tick(instance)
+    monkeypatch.setattr(small_runs, "check_passes", False)
+    monkeypatch.setattr(small_runs, "found", "7 read, 5 kept\n  Next: look at the file")
+    small_runs.run_check(instance, "vendors_known", "2020-04")
+    tick(instance)
+    (alert,) = alerts(receiver)
+    assert (alert["why"]["summary"], alert["next_step"]) == ("7 read, 5 kept", "look at the file")
+
+
 def test_a_late_month_is_told_of_once_a_day(instance: dg.DagsterInstance, receiver: HttpReceiver) -> None:
     now = time.time()
     for hours in (0, 1, 2):
