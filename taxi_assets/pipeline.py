@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.settings import settings
-from taxi_assets.stores.table import TableRef, bigquery_table, lake_uri, postgres_table
+from taxi_assets.stores.table import (
+    BigQueryTable,
+    PostgresTable,
+    bigquery_table,
+    lake_uri,
+    postgres_table,
+    refuse_template,
+)
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
@@ -41,6 +48,8 @@ class State(StrEnum):
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _no_template = field_validator("*", mode="before")(refuse_template)
 
 
 def _at_least(least: int) -> Callable[[int | None], int | None]:
@@ -96,9 +105,9 @@ class PipelineSpec(_Section):
     job: str = Field(description="Name of the job that runs the whole pipeline for a month")
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
     reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects the row")
-    postgres: TableRef = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
+    postgres: PostgresTable = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
     lake: Lake | None = Field(None, description="The objects in Cloud Storage; without it, none are written")
-    bigquery: TableRef | None = Field(None, description="The table in BigQuery, loaded from the lake")
+    bigquery: BigQueryTable | None = Field(None, description="The table in BigQuery, loaded from the lake")
     start: str = Field(month_name(FIRST_MONTH), description="The first month")
     schedule: Schedule | None = Field(None, description="When the pipeline looks for missing months")
     publication: Publication | None = Field(None, description="How the pipeline watches its source")
@@ -112,16 +121,6 @@ class PipelineSpec(_Section):
     def _known_service(cls, value: str) -> str:
         if value not in SERVICES:
             raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
-        return value
-
-    @field_validator("postgres", "bigquery", mode="before")
-    @classmethod
-    def _declared_keys(cls, value: Any, info: ValidationInfo) -> Any:
-        wanted = {"postgres": {"schema", "table"}, "bigquery": {"dataset", "table"}}[str(info.field_name)]
-        if isinstance(value, dict) and set(value) != wanted:
-            raise ValueError(f"the keys are {' and '.join(sorted(wanted))}; found {', '.join(sorted(value))}")
-        if isinstance(value, TableRef) and value.database:
-            raise ValueError("the project is a setting: GCP_PROJECT")
         return value
 
     @field_validator("start")

@@ -72,6 +72,10 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("bigquery: {dataset: a, table: b}", "attributes", "declare `lake` as well"),
         ("bigquery: {dataset: a, table: b, project: c}", "bigquery", "the keys are dataset and table"),
         ("postgres: {dataset: a, table: b}", "postgres", "the keys are schema and table"),
+        ("postgres: {namespace: a, name: b}", "postgres", "the keys are schema and table"),
+        ("postgres: {schema: '{{ env.A }}', table: b}", "postgres", "'{{ env.A }}' is a template"),
+        ("schedule: {cron: '{{ env.A }}'}", "schedule.cron", "'{{ env.A }}' is a template"),
+        ("job: '{{ env.A }}'", "job", "'{{ env.A }}' is a template"),
     ],
 )
 def test_a_key_that_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, changed: str, key: str, says: str) -> None:

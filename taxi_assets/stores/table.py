@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import SOURCE_MONTH, Column
@@ -34,7 +34,7 @@ class TableRef(BaseModel):
         extra="forbid",
         populate_by_name=True,
         json_schema_extra={
-            "properties": {key: {"type": "string"} for key in ("schema", "dataset", "table", "project")},
+            "properties": {key: {"type": "string"} for key in ("schema", "dataset", "table")},
             "required": ["table"],
             "oneOf": [{"required": ["schema"]}, {"required": ["dataset"]}],
         },
@@ -44,7 +44,7 @@ class TableRef(BaseModel):
         validation_alias=AliasChoices("schema", "dataset"), description="Schema in PostgreSQL, dataset in BigQuery"
     )
     name: str = Field(validation_alias=AliasChoices("table"), description="Name of the table")
-    database: str | None = Field(None, validation_alias=AliasChoices("project"), description="Project in BigQuery")
+    database: str | None = Field(None, description="Project in BigQuery")
 
     # Dagster looks the keys of the YAML up as attributes.
     @property
@@ -56,11 +56,6 @@ class TableRef(BaseModel):
     def table(self) -> str:
         """The name of the table."""
         return self.name
-
-    @property
-    def project(self) -> str | None:
-        """The project in BigQuery."""
-        return self.database
 
     def __str__(self) -> str:
         return ".".join(part for part in (self.database, self.namespace, self.name) if part)
@@ -89,6 +84,33 @@ class TableRef(BaseModel):
     def bigquery(self) -> str:
         """The quoted name in BigQuery. Raises what `quoted` raises."""
         return quoted(*(part for part in (self.database, self.namespace, self.name) if part))
+
+
+def refuse_template(value: Any) -> Any:
+    """Refuses a value of a YAML file that is a template: Dagster would resolve it, the command line would not."""
+    if isinstance(value, str) and "{{" in value:
+        raise ValueError(f"{value!r} is a template; write the value, or use a setting of .env")
+    return value
+
+
+def _declared_with(*keys: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) != set(keys):
+                raise ValueError(f"the keys are {' and '.join(keys)}; found {', '.join(sorted(value))}")
+            for part in value.values():
+                refuse_template(part)
+        elif isinstance(value, TableRef) and value.database:
+            raise ValueError("the project is a setting: GCP_PROJECT")
+        return value
+
+    return BeforeValidator(check)
+
+
+PostgresTable = Annotated[TableRef, _declared_with("schema", "table")]
+"""A table of PostgreSQL as a YAML file declares it."""
+BigQueryTable = Annotated[TableRef, _declared_with("dataset", "table")]
+"""A table of BigQuery as a YAML file declares it."""
 
 
 def quoted(*parts: str) -> str:

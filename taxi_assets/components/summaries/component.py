@@ -16,7 +16,7 @@ from taxi_assets.components.summaries.revenue import revenue_per_zone
 from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.components.summaries.zones import taxi_zones, zone_sensor, zone_table_checks
 from taxi_assets.pipeline import State
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import BigQueryTable
 
 INTERVAL_SECONDS = 30
 
@@ -28,7 +28,7 @@ class Summaries(dg.Component, dg.Model, dg.Resolvable):
     """
 
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
-    taxi_zones: TableRef = Field(description="Table of the taxi zones in BigQuery")
+    taxi_zones: BigQueryTable = Field(description="Table of the taxi zones in BigQuery")
     services: Sequence[ServiceSummaries] = Field(description="The services and the tables of their summaries")
     state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
 

@@ -12,7 +12,7 @@ from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.stores.bigquery.metadata import table_metadata
-from taxi_assets.stores.table import Table, TableRef
+from taxi_assets.stores.table import BigQueryTable, Table, TableRef
 from taxi_assets.trips.columns import SERVICES, Service
 
 ZONES_KEY = dg.AssetKey("taxi_zones")
@@ -22,9 +22,9 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     """The tables of a service's summaries; one that is left out is not made."""
 
     service: str = Field(description="Name of the service; its pipeline must reach BigQuery")
-    trips_per_day: TableRef | None = Field(None, description="Trips, passengers and revenue by day of pickup")
-    trips_per_zone_hour: TableRef | None = Field(None, description="Trips by zone and hour of pickup")
-    revenue_per_zone: TableRef | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
+    trips_per_day: BigQueryTable | None = Field(None, description="Trips, passengers and revenue by day of pickup")
+    trips_per_zone_hour: BigQueryTable | None = Field(None, description="Trips by zone and hour of pickup")
+    revenue_per_zone: BigQueryTable | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
 
     @field_validator("service")
     @classmethod

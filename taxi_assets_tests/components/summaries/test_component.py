@@ -33,6 +33,7 @@ from taxi_assets_tests.trips.made import RULES
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 
+YAML = (FOLDER / "summaries" / "defs.yaml").read_text()
 NAMES = ("trips_per_day", "trips_per_zone_hour", "revenue_per_zone")
 
 
@@ -62,7 +63,7 @@ class Platform:
 
     def __init__(self, cloud: GoogleCloud, months: RealMonths, folder: Path) -> None:
         self.cloud, self.months, self.folder = cloud, months, folder
-        document = yaml.safe_load((FOLDER / "summaries" / "defs.yaml").read_text())
+        document = yaml.safe_load(YAML)
         told = document["attributes"]
         told["services"] = [service for service in told["services"] if service["service"] == "green"]
         component: Summaries = Summaries.resolve_from_dict(told)
@@ -250,3 +251,13 @@ def test_a_lookup_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(TaxiError, match="no table of taxi zones") as raised:
         read_zones(path)
     assert raised.value.details["Where"] == str(path)
+
+
+@pytest.mark.parametrize("table", [{"dataset": "a", "table": "b", "project": "c"}, {"schema": "a", "table": "b"}])
+@pytest.mark.parametrize("name", ["taxi_zones", "trips_per_day"])
+def test_a_table_is_declared_by_dataset_and_name(name: str, table: dict[str, str]) -> None:
+    attributes = yaml.safe_load(YAML)["attributes"]
+    (attributes if name == "taxi_zones" else attributes["services"][0])[name] = table
+    with pytest.raises(Exception, match="the keys are dataset and table") as raised:
+        Summaries.resolve_from_yaml(yaml.safe_dump(attributes))
+    assert name in str(raised.value)

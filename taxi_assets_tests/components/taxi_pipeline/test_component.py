@@ -47,6 +47,11 @@ def test_the_file_as_it_is_loads() -> None:
         (lambda a: a.update(jobb="x"), ["jobb"]),
         (lambda a: a.pop("job"), ["job"]),
         (lambda a: a["postgres"].pop("table"), ["table"]),
+        (lambda a: a.update(postgres={"dataset": "a", "table": "b"}), ["postgres", "the keys are schema and table"]),
+        (lambda a: a.update(postgres={"namespace": "a", "name": "b"}), ["postgres", "the keys are schema and table"]),
+        (lambda a: a["bigquery"].update(project="p"), ["bigquery", "the keys are dataset and table"]),
+        (lambda a: a["postgres"].update(schema="{{ env.A }}"), ["postgres", "is a template"]),
+        (lambda a: a["schedule"].update(cron="{{ env.A }}"), ["schedule", "is a template"]),
     ],
 )
 def test_what_is_wrong_is_named(change: Change, says: list[str]) -> None:
