@@ -21,10 +21,9 @@ import pyarrow.parquet as pq
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.errors import load_job_errors
 from taxi_assets.stores.bigquery.resource import JOB_SECONDS, TOTALS, BigQuerySession
 from taxi_assets.stores.bigquery.schema import LABELS, ensure_table, expires, schema, value_in_sql
-from taxi_assets.stores.google.errors import is_conflict
+from taxi_assets.stores.google.errors import is_conflict, load_job_errors
 from taxi_assets.stores.table import Table, TableRef, quoted
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, arrow_schema
 
