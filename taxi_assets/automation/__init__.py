@@ -1,1 +1,1 @@
-"""What starts by itself: schedules, sensors, alerts."""
+"""What starts a pipeline without a person: schedules and sensors; the check of late months."""

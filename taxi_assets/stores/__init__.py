@@ -1,1 +1,1 @@
-"""Where trips go: one module a store, with its resource, its IO manager and its load."""
+"""Where trips go: one package per store, with its resource, its IO manager and its load."""
