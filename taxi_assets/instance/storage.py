@@ -42,16 +42,18 @@ class TaxiEventLogStorage(PostgresEventLogStorage):
             raise
 
 
-class TaxiDagsterStorage(DagsterPostgresStorage):
-    """Runs, events and schedules in the schema `dagster`.
-
-    Starts the embedded PostgreSQL where the settings name no server.
-    """
-
+class _WithoutConfiguration:
     @classmethod
     def config_type(cls) -> dict[str, Any]:
         """No configuration; see the module."""
         return {}
+
+
+class TaxiDagsterStorage(_WithoutConfiguration, DagsterPostgresStorage):
+    """Runs, events and schedules in the schema `dagster`.
+
+    Starts the embedded PostgreSQL where the settings name no server.
+    """
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiDagsterStorage:
@@ -71,13 +73,8 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
         return TaxiEventLogStorage(self.postgres_url, should_autocreate_tables=False)
 
 
-class TaxiArtifactStorage(LocalArtifactStorage):
+class TaxiArtifactStorage(_WithoutConfiguration, LocalArtifactStorage):
     """Dagster's files below `TAXI_HOME`."""
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """No configuration; see the module."""
-        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiArtifactStorage:
@@ -85,13 +82,8 @@ class TaxiArtifactStorage(LocalArtifactStorage):
         return cls(str(dagster_folder()), inst_data=inst_data)
 
 
-class TaxiComputeLogs(LocalComputeLogManager):
+class TaxiComputeLogs(_WithoutConfiguration, LocalComputeLogManager):
     """The output of steps, below `TAXI_HOME`."""
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """No configuration; see the module."""
-        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiComputeLogs:

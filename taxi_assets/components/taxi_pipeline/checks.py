@@ -4,6 +4,7 @@ A blocking check stops the assets after it. Each check has the partitions of its
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +72,15 @@ def result(
 
 def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a cleaned month; they read its files again."""
-    accounted = check_spec(
-        pipeline,
-        "clean_taxi",
-        "rows_accounted_for",
-        "Rows read = rows kept + rows rejected.",
-        blocking=True,
-        reads=["rejected_taxi"],
-    )
-    rules_hold = check_spec(
-        pipeline, "clean_taxi", "no_kept_row_breaks_a_rule", "No kept row breaks a rule.", blocking=True
-    )
-    not_empty = check_spec(pipeline, "clean_taxi", "month_not_empty", "At least one row was kept.", blocking=True)
-    vendors = check_spec(pipeline, "clean_taxi", "vendors_known", "Every vendor_id is one that the TLC defines.")
-    in_month = check_spec(
-        pipeline,
-        "clean_taxi",
-        "pickups_in_the_month",
-        f"At most {pipeline.most_pickups_outside:.1%} of the pickups lie outside the file's month.",
-    )
-
-    columns = check_spec(pipeline, "clean_taxi", "columns_known", "The registry knows every column of the file.")
+    spec = partial(check_spec, pipeline, "clean_taxi")
+    text = "Rows read = rows kept + rows rejected."
+    accounted = spec("rows_accounted_for", text, blocking=True, reads=["rejected_taxi"])
+    rules_hold = spec("no_kept_row_breaks_a_rule", "No kept row breaks a rule.", blocking=True)
+    not_empty = spec("month_not_empty", "At least one row was kept.", blocking=True)
+    vendors = spec("vendors_known", "Every vendor_id is one that the TLC defines.")
+    text = f"At most {pipeline.most_pickups_outside:.1%} of the pickups lie outside the file's month."
+    in_month = spec("pickups_in_the_month", text)
+    columns = spec("columns_known", "The registry knows every column of the file.")
 
     @dg.multi_asset_check(
         name=f"{pipeline.service}_clean_checks",
@@ -181,10 +170,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
 
 def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a month in the lake; they read its objects back."""
-
-    def spec(name: str, text: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
-        return check_spec(pipeline, "gcs_parquet", name, text, blocking=blocking, reads=["clean_taxi"])
-
+    spec = partial(check_spec, pipeline, "gcs_parquet", reads=["clean_taxi"])
     text = "Rows and whole cents of total_amount in the Parquet objects equal those of the cleaned month."
     agrees = spec("agrees_with_clean_taxi", text, blocking=True)
     schema = spec("schema_is_the_registrys", "Every object has the registry's columns, types and descriptions.")
