@@ -238,4 +238,4 @@ def _key(location: tuple[int | str, ...]) -> str:
 def _explanation(mistake: Any) -> str:
     if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1:
         return f"no such key; the keys are {', '.join(PipelineSpec.model_fields)}"
-    return str(mistake["msg"])
+    return str(mistake["msg"]).removeprefix("Value error, ")
