@@ -42,18 +42,16 @@ class TaxiEventLogStorage(PostgresEventLogStorage):
             raise
 
 
-class _WithoutConfiguration:
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """No configuration; see the module."""
-        return {}
-
-
-class TaxiDagsterStorage(_WithoutConfiguration, DagsterPostgresStorage):
+class TaxiDagsterStorage(DagsterPostgresStorage):
     """Runs, events and schedules in the schema `dagster`.
 
     Starts the embedded PostgreSQL where the settings name no server.
     """
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration; see the module."""
+        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiDagsterStorage:
@@ -73,8 +71,13 @@ class TaxiDagsterStorage(_WithoutConfiguration, DagsterPostgresStorage):
         return TaxiEventLogStorage(self.postgres_url, should_autocreate_tables=False)
 
 
-class TaxiArtifactStorage(_WithoutConfiguration, LocalArtifactStorage):
+class TaxiArtifactStorage(LocalArtifactStorage):
     """Dagster's files below `TAXI_HOME`."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration; see the module."""
+        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiArtifactStorage:
@@ -82,8 +85,13 @@ class TaxiArtifactStorage(_WithoutConfiguration, LocalArtifactStorage):
         return cls(str(dagster_folder()), inst_data=inst_data)
 
 
-class TaxiComputeLogs(_WithoutConfiguration, LocalComputeLogManager):
+class TaxiComputeLogs(LocalComputeLogManager):
     """The output of steps, below `TAXI_HOME`."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration; see the module."""
+        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiComputeLogs:
