@@ -16,7 +16,7 @@ from sqlalchemy.exc import InternalError
 from taxi_assets.instance.dagster_private import ConfigurableClassData, LocalArtifactStorage, LocalComputeLogManager
 from taxi_assets.instance.home import dagster_folder
 from taxi_assets.settings import settings
-from taxi_assets.stores.postgres.connection import PostgresAddress, connect, postgres_address
+from taxi_assets.stores.postgres.connection import PostgresAddress, connect, lock, postgres_address
 from taxi_assets.stores.postgres.schema import create_schema
 
 _ABORTED_TRANSACTION = "25P02"
@@ -63,7 +63,10 @@ class TaxiDagsterStorage(DagsterPostgresStorage):
         address = postgres_address(settings())
         with connect(address, "dagster") as connection:
             create_schema(connection, SCHEMA)
-        return cls(postgres_url=_url(address), inst_data=inst_data)
+            with connection.transaction():
+                # Of processes that create Dagster's tables at the same time, all but one fail and try again.
+                lock(connection, "Dagster's tables")
+                return cls(postgres_url=_url(address), inst_data=inst_data)
 
     @cached_property
     def event_log_storage(self) -> TaxiEventLogStorage:

@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 
 from taxi_assets.instance import home as dagster_home
 from taxi_assets.instance import storage as dagster_storage
+from taxi_assets.local import postgres as embedded
 from taxi_assets.settings import PROJECT_ROOT, Settings
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 
@@ -85,6 +86,20 @@ def test_a_reader_of_the_copied_configuration_never_sees_half_of_it(instance_hom
         dagster_home.dagster_home()
         assert reading.read() == "# of an older version\n"
     assert copy.read_bytes() == (PROJECT_ROOT / "dagster.yaml").read_bytes()
+
+
+def test_processes_that_are_the_first_create_the_tables_once(home: Path, postgres: PostgresAddress) -> None:
+    embedded.ensure(home, database="first_records")
+    program = "from taxi_assets.instance.storage import *; TaxiDagsterStorage.from_config_value(None, {})"
+    first = environment(home, POSTGRES_DBNAME="first_records")
+    command = [sys.executable, "-c", program]
+    started = [subprocess.Popen(command, env=first, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    output = [process.communicate(timeout=120)[1] for process in started]
+    embedded.ensure(home)
+    with connect(postgres) as connection:
+        connection.execute("DROP DATABASE first_records WITH (FORCE)")
+    assert [process.returncode for process in started] == [0, 0, 0, 0], output
+    assert not [said for said in output if "Retrying" in said]
 
 
 def test_the_storage_finds_its_schema_current(instance_home: Path) -> None:

@@ -233,7 +233,7 @@ def set_role(role: str) -> sql.Composed:
 
 
 def lock(connection: Connection, name: str) -> None:
-    """Waits for a lock of the platform (`roles`, `log`, a schema, the shape of a table); the transaction holds it."""
+    """Waits for a lock of the platform, such as `roles` or `schema mage`; the transaction holds it."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"taxi_assets {name}"])
 
 
