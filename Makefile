@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?= -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev password run test test-fast coverage check requirements clean
+.PHONY: help setup setup-dev password run test test-fast test-long coverage check requirements clean
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,14 +36,17 @@ password:
 run: setup ## loads yellow 2021-01 into every store
 	$(BIN)/taxi run yellow --months 2021-01
 
-test: setup-dev ## runs all tests
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+test: setup-dev ## runs the tests, but the long ones
+	$(BIN)/python -m pytest -m "not long" $(PYTEST_OPTIONS)
 
 test-fast: setup-dev ## runs the tests that start no server
-	$(BIN)/python -m pytest -m "not servers" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "not servers and not long" $(PYTEST_OPTIONS)
 
-coverage: setup-dev ## runs all tests and measures which lines they run
-	$(BIN)/python -m pytest --cov $(PYTEST_OPTIONS)
+test-long: setup-dev ## runs the long tests: many kills, namespaces, soaks
+	$(BIN)/python -m pytest -m long
+
+coverage: setup-dev ## runs the tests of `make test` and measures which lines they run
+	$(BIN)/python -m pytest -m "not long" --cov $(PYTEST_OPTIONS)
 
 check: setup-dev ## checks style, types, imports and Dagster's definitions
 	$(BIN)/ruff check .
