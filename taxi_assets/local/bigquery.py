@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from taxi_assets.files import private_folder
+from taxi_assets.local.bigquery_files import OBJECTS, UPLOADS, ReadOnlyFiles, confine, refused, resolve
 from taxi_assets.local.cloud_storage import objects_folder
 from taxi_assets.local.service import LocalServer, responds
 
@@ -56,6 +57,33 @@ def _patch() -> None:
 
     # It opens a second port for the Storage API, which this project does not use.
     _replace(server, build_grpc_server=lambda context: (_NoServer(), 0))
+
+
+def _patch_files(objects: Path, uploads: Path) -> None:
+    """Lets it read the objects and its uploads alone. It reads and writes every file of the user otherwise."""
+    from bqemulator.domain.errors import InvalidQueryError
+    from bqemulator.jobs import executor
+    from bqemulator.storage.engine import DuckDBEngine
+
+    files = ReadOnlyFiles({OBJECTS: objects, UPLOADS: uploads})
+    start, execute = DuckDBEngine.start, DuckDBEngine.execute
+
+    async def start_confined(self: Any) -> None:
+        await start(self)
+        confine(self.connection, files)
+
+    def execute_allowed(self: Any, sql: str, parameters: list[Any] | None = None) -> Any:
+        if self._started and (kind := refused(sql)):
+            raise InvalidQueryError(f"The embedded BigQuery has no statement {kind}")
+        return execute(self, sql, parameters)
+
+    def resolve_uri(uri: str, context: Any) -> str:
+        if found := resolve(uri, uploads):
+            return found
+        raise InvalidQueryError(f"The embedded BigQuery loads gs:// objects and uploads, and not {uri}")
+
+    _replace(DuckDBEngine, start=start_confined, execute=execute_allowed)
+    _replace(executor, _resolve_uri=resolve_uri)
 
 
 def _patch_transactions() -> None:
@@ -109,14 +137,16 @@ def serve(folder: Path, objects: Path, port: int) -> None:
     from bqemulator.server import run_forever
 
     os.umask(0o077)
+    uploads = folder.resolve() / "uploads"
     _patch()
+    _patch_files(objects, uploads)
     run_forever(
         Settings(
             rest_host="127.0.0.1",
             rest_port=port,
             persistence_mode=PersistenceMode.PERSISTENT,
             data_dir=folder,
-            upload_staging_dir=folder / "uploads",
+            upload_staging_dir=uploads,
             gcs_local_root=objects,
             default_project_id=PROJECT,
             time_travel_retention_days=0,
