@@ -34,6 +34,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     taxi_home: Path = Field(Path(".taxi"), description="the folder of all local state; relative to the project's root")
+    taxi_allowed_hosts: str = Field(
+        "",
+        pattern=r"^[^\s/@]*(\s*,\s*[^\s/@]+)*$",
+        description="names besides localhost, 127.0.0.1 and [::1] that the local servers answer to, for containers and "
+        "proxies: `taxi,taxi.example`; a server reads them when it starts",
+    )
     taxi_profile: str | None = Field(None, description="reads `.env.{TAXI_PROFILE}` besides `.env`")
     taxi_source_url: str | None = Field(
         None,
@@ -104,6 +110,12 @@ class Settings(BaseModel):
     @field_validator("taxi_home")
     @classmethod
     def _below_the_root(cls, value: Path) -> Path:
+        try:
+            os.fsencode(value).decode()
+        except UnicodeDecodeError:
+            raise ValueError("it is no text in UTF-8") from None
+        if not str(value).isprintable():
+            raise ValueError("it has a line break or another control character")
         return PROJECT_ROOT / value.expanduser()
 
     @field_validator("taxi_source_url")

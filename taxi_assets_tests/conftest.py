@@ -23,7 +23,7 @@ from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets_tests import servers
 from taxi_assets_tests.external_postgres import DEBIAN
 from taxi_assets_tests.faulty_server import FaultyServer
-from taxi_assets_tests.proxy import Proxy
+from taxi_assets_tests.proxy import Proxy, in_front_of
 from taxi_assets_tests.published import Waiting
 from taxi_assets_tests.real_months import EXCERPTS, FULL_MONTHS, RealMonths
 
@@ -209,7 +209,7 @@ def cloud(services: GoogleCloud) -> GoogleCloud:
 def proxied(cloud: GoogleCloud) -> Iterator[tuple[GoogleCloud, Proxy, Proxy]]:
     """The same services behind a proxy each, of Cloud Storage and of BigQuery."""
     home = Path(cloud.home)
-    with Proxy(CLOUD_STORAGE.ensure(home).url) as storage, Proxy(BIGQUERY.ensure(home).url) as bigquery:
+    with in_front_of(CLOUD_STORAGE, home) as storage, in_front_of(BIGQUERY, home) as bigquery:
         behind = cloud.model_dump(include={"home", "bucket", "project", "dataset"})
         yield (
             GoogleCloud(kind="emulator", storage_url=storage.url, bigquery_url=bigquery.url, **behind),

@@ -14,10 +14,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import requests
+
+from taxi_assets.local.access import home_secret
+from taxi_assets.local.service import LocalServer
 
 _NOT_FORWARDED = {"connection", "transfer-encoding", "content-encoding", "content-length", "server", "date"}
 
@@ -66,7 +70,8 @@ def lost(request: Request, forward: Forward) -> Answer:
 class Proxy:
     """The proxy; listens while its block runs."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, secret: str | None = None) -> None:
+        self._secret = {"Authorization": f"Bearer {secret}"} if secret else {}
         self.target = target.rstrip("/")
         self.requests: list[Request] = []
         self._rules: list[tuple[str, str, list[Rule], bool]] = []
@@ -90,7 +95,7 @@ class Proxy:
             request.method,
             self.target + request.path,
             data=request.body,
-            headers={**request.headers, "Host": self.url.removeprefix("http://")},
+            headers={**request.headers, "Host": self.url.removeprefix("http://"), **self._secret},
             allow_redirects=False,
             timeout=60,
         )
@@ -145,6 +150,11 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
         self._session.close()
+
+
+def in_front_of(server: LocalServer, home: Path) -> Proxy:
+    """A proxy of an embedded server, which its clients take for a server of the user's own: they know no secret."""
+    return Proxy(server.ensure(home).url, home_secret(home))
 
 
 def _fits(request: Request, method: str, pattern: str) -> bool:

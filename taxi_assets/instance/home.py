@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from taxi_assets.files import private_folder, write_private
+from taxi_assets.files import open_home, private_folder, private_process, write_private
 from taxi_assets.settings import PROJECT_ROOT, settings
 
 
 def dagster_folder() -> Path:
-    """Makes the folder `{TAXI_HOME}/dagster`, if it is missing."""
-    return private_folder(private_folder(settings().taxi_home) / "dagster")
+    """Makes the folder `{TAXI_HOME}/dagster`, if it is missing. What this process writes is for its user alone."""
+    private_process()
+    return private_folder(open_home(settings().taxi_home) / "dagster")
 
 
 def dagster_home() -> Path:

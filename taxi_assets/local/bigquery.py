@@ -1,21 +1,21 @@
 """The embedded BigQuery: `bqemulator` on DuckDB, from its wheel, on loopback, its tables below `{home}/bigquery`.
 
-`BIGQUERY` starts it; `python -m taxi_assets.local.bigquery FOLDER OBJECTS PORT` is its process. It sends nothing to
+`BIGQUERY` starts it; `python -m taxi_assets.local.bigquery HOME PORT` is its process. It sends nothing to
 anyone: its only downloads are DuckDB's extensions, which come from a wheel or are switched off. `_patch` closes gaps of
 the emulator, each with its reason.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from taxi_assets.files import private_folder
+from taxi_assets.files import private_folder, private_process
+from taxi_assets.local.access import access_from_environment, guarded
 from taxi_assets.local.bigquery_files import OBJECTS, UPLOADS, ReadOnlyFiles, confine, refused, resolve
 from taxi_assets.local.cloud_storage import objects_folder
-from taxi_assets.local.service import LocalServer, responds
+from taxi_assets.local.service import LocalServer, publish
 
 PROJECT = "taxi-local"
 """The project of the embedded BigQuery."""
@@ -23,14 +23,11 @@ PROJECT = "taxi-local"
 
 BIGQUERY = LocalServer(
     name="bigquery",
-    command=lambda home, port: [
-        sys.executable, "-m", "taxi_assets.local.bigquery",
-        str(private_folder(home / "bigquery")), str(objects_folder(home)), str(port),
-    ],
-    answers=lambda url: responds(f"{url}/bigquery/v2/projects/{PROJECT}/datasets"),
+    folder="bigquery",
+    command=lambda home, port: [sys.executable, "-m", "taxi_assets.local.bigquery", str(home), str(port)],
     # DuckDB keeps extensions below HOME: not in the user's.
-    environment=lambda home, port: {"HOME": str(home / "bigquery")},
-)  # fmt: skip
+    environment=lambda home: {"HOME": str(home / "bigquery")},
+)
 
 
 def _patch() -> None:
@@ -86,6 +83,15 @@ def _patch_files(objects: Path, uploads: Path) -> None:
     _replace(executor, _resolve_uri=resolve_uri)
 
 
+def _patch_access(home: Path) -> None:
+    """Checks every request before the emulator acts on it: it takes any token, Host and Origin."""
+    from bqemulator import server
+
+    access, module = access_from_environment(home), cast("Any", server)
+    create_app = module.create_app
+    _replace(module, create_app=lambda context: guarded(create_app(context), access))
+
+
 def _patch_transactions() -> None:
     """Replaces its transactions by DuckDB's; a script has the one connection to itself.
 
@@ -131,34 +137,41 @@ def _replace(owner: Any, **parts: Any) -> None:
         setattr(owner, name, part)
 
 
-def serve(folder: Path, objects: Path, port: int) -> None:
+def serve(home: Path, port: int) -> None:
     """Runs the emulator in this process until the process ends."""
     from bqemulator.config import LogLevel, PersistenceMode, Settings
-    from bqemulator.server import run_forever
+    from bqemulator.server import EmulatorServer
 
-    os.umask(0o077)
-    uploads = folder.resolve() / "uploads"
+    private_process()
+    folder, objects = private_folder(home / "bigquery").resolve(), objects_folder(home)
+    uploads = folder / "uploads"
     _patch()
     _patch_files(objects, uploads)
-    run_forever(
-        Settings(
-            rest_host="127.0.0.1",
-            rest_port=port,
-            persistence_mode=PersistenceMode.PERSISTENT,
-            data_dir=folder,
-            upload_staging_dir=uploads,
-            gcs_local_root=objects,
-            default_project_id=PROJECT,
-            time_travel_retention_days=0,
-            enable_format_extensions=False,
-            metrics_enabled=False,
-            tracing_enabled=False,
-            otlp_endpoint=None,
-            admin_enabled=False,
-            log_level=LogLevel.WARNING,
-        )
+    _patch_access(home)
+
+    class Server(EmulatorServer):
+        async def start(self) -> None:
+            await super().start()
+            publish(self.rest_port)
+
+    settings = Settings(
+        rest_host="127.0.0.1",
+        rest_port=port,
+        persistence_mode=PersistenceMode.PERSISTENT,
+        data_dir=folder,
+        upload_staging_dir=uploads,
+        gcs_local_root=objects,
+        default_project_id=PROJECT,
+        time_travel_retention_days=0,
+        enable_format_extensions=False,
+        metrics_enabled=False,
+        tracing_enabled=False,
+        otlp_endpoint=None,
+        admin_enabled=False,
+        log_level=LogLevel.WARNING,
     )
+    Server(settings).run_forever()
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,17 +1,19 @@
 """The embedded Cloud Storage: `gcp-storage-emulator`, from its wheel, on loopback, its objects below `{home}/cloud`.
 
-`CLOUD_STORAGE` starts it; `python -m taxi_assets.local.cloud_storage FOLDER PORT` is its process. `_patch` closes gaps
+`CLOUD_STORAGE` starts it; `python -m taxi_assets.local.cloud_storage HOME PORT` is its process. `_patch` closes gaps
 of the emulator, each with its reason. Other gaps stay: every precondition holds, and every permission is granted.
 """
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from taxi_assets.files import private_folder
-from taxi_assets.local.service import LocalServer, responds
+from taxi_assets.files import private_folder, private_process
+from taxi_assets.local.access import access_from_environment, error_body
+from taxi_assets.local.service import START_SECONDS, LocalServer, publish
 
 BUCKET = "taxi-lake"
 """The bucket that exists from the start."""
@@ -26,11 +28,9 @@ def objects_folder(home: Path) -> Path:
 
 CLOUD_STORAGE = LocalServer(
     name="cloud-storage",
-    command=lambda home, port: [
-        sys.executable, "-m", "taxi_assets.local.cloud_storage", str(private_folder(home / "cloud")), str(port)
-    ],
-    answers=responds,
-)  # fmt: skip
+    folder="cloud",
+    command=lambda home, port: [sys.executable, "-m", "taxi_assets.local.cloud_storage", str(home), str(port)],
+)
 
 
 def _patch() -> None:
@@ -55,14 +55,42 @@ def _patch() -> None:
     server.HANDLERS = tuple(entry for entry in server.HANDLERS if entry[0] != r"^/wipe$")
 
 
-def serve(folder: Path, port: int) -> None:
+def _patch_access(home: Path) -> None:
+    """Checks every request before the emulator acts on it: it has no check of its own."""
+    from gcp_storage_emulator import server
+
+    access = access_from_environment(home)
+    parse = server.RequestHandler.parse_request
+
+    def parse_checked(self: Any) -> bool:
+        if not parse(self):
+            return False
+        if not (refusal := access.refusal(self.headers.items())):
+            return True
+        status, reason = refusal
+        body = error_body(status, reason)
+        self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if status == 401:
+            self.send_header("WWW-Authenticate", "Bearer")
+        self.end_headers()
+        self.wfile.write(body)
+        return False
+
+    server.RequestHandler.parse_request = parse_checked
+
+
+def serve(home: Path, port: int) -> None:
     """Runs the emulator in this process until the process ends."""
     from gcp_storage_emulator.handlers.buckets import create_bucket  # type: ignore[import-untyped]
     from gcp_storage_emulator.server import create_server  # type: ignore[import-untyped]
 
-    os.umask(0o077)
+    private_process()
     _patch()
-    server = create_server("127.0.0.1", port, data_dir=str(folder))
+    _patch_access(home)
+    server = create_server("127.0.0.1", port, data_dir=str(private_folder(home / "cloud")))
     files = server._storage
     # No process resumes an upload that was cut off.
     for upload in list(files.resumable):
@@ -72,7 +100,12 @@ def serve(folder: Path, port: int) -> None:
         create_bucket(BUCKET, files)
     # It keeps deleted objects for seven days, like Google. On a laptop that is a copy of each old load.
     files.buckets[BUCKET]["softDeletePolicy"] = {"retentionDurationSeconds": "0"}
-    server.run()
+    server._api.daemon = True
+    server._api.start()
+    if not server._api.is_running.wait(START_SECONDS):
+        sys.exit("it cannot listen")
+    publish(server._api._httpd.server_port)
+    signal.pause()
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
 """The embedded PostgreSQL, started on demand: once, even if several processes need it at the same time.
 
-It listens only on a socket, in a folder of this user only. Its state is `{home}/run/postgres.json`. If the process that
-started it died before it wrote that file, PostgreSQL's own `postmaster.pid` identifies the server. The next process
-that needs a server that died starts it again, and PostgreSQL recovers.
+It listens only on a socket, in a folder of this user only. All its processes hold the lock of its data (`lock.py`), so
+that no second server starts on them, in whichever container. Its state is `{home}/run/postgres.json`, written before
+it starts. The next process that needs a server that died starts it again, and PostgreSQL recovers.
 """
 
 from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 
-from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.files import private_folder, write_private
+from taxi_assets.errors import TaxiError
+from taxi_assets.files import private_folder, private_log, write_private
+from taxi_assets.local import lock
 from taxi_assets.local import postgres_files as files
-from taxi_assets.local.service import START_SECONDS, STOP_SECONDS, Running
+from taxi_assets.local.service import START_SECONDS, STOP_SECONDS
 
 DEFAULT_USER = "taxi"
 DEFAULT_DATABASE = "taxi"
@@ -37,31 +37,39 @@ class EmbeddedPostgres:
     """The running server.
 
     Attributes:
-        process: Its main process.
+        pid: The number of its main process, where that was started.
         folder: The folder of its socket, the host for libpq.
         user: A login role that exists.
-        database: A database that exists, owned by that role.
+        database: A database that exists.
     """
 
-    process: Running
+    pid: int
     folder: Path
-    user: str
-    database: str
+    user: str = DEFAULT_USER
+    database: str = DEFAULT_DATABASE
 
     @property
     def port(self) -> int:
         """The port for libpq."""
-        return self.process.port
-
-    def reachable(self) -> bool:
-        """Whether its process runs and its socket exists."""
-        return self.process.alive() and (self.folder / files.SOCKET_NAME).exists()
+        return files.PORT
 
 
 def running(home: Path) -> EmbeddedPostgres | None:
     """The server; None: it does not run."""
-    server = _last(home)
-    return server if server and server.reachable() else None
+    home = home.absolute()
+    if not lock.is_held(lock_file(home)):
+        return None
+    state = _state(home)
+    server = _main_process(home)
+    if not state or not server or not _listens(Path(state["folder"]), server):
+        return None
+    last = state["made"][-1] if state["made"] else (DEFAULT_USER, DEFAULT_DATABASE)
+    return EmbeddedPostgres(server, Path(state["folder"]), *last)
+
+
+def lock_file(home: Path) -> Path:
+    """The file whose lock says that the server lives."""
+    return lock.lock_file(home / "postgres")
 
 
 def ensure(home: Path, user: str = DEFAULT_USER, database: str = DEFAULT_DATABASE) -> EmbeddedPostgres:
@@ -70,134 +78,165 @@ def ensure(home: Path, user: str = DEFAULT_USER, database: str = DEFAULT_DATABAS
     Args:
         home: The folder of all local state.
         user: The login role, which may create roles and is no superuser.
-        database: The database, owned by that role.
+        database: The database, which that role may use like its owner.
 
     Raises:
         TaxiError: It did not start; with the last lines of its log.
+        TransientError: Another process holds its data for too long.
     """
     home = home.absolute()
-    server = running(home)
-    if server and (server.user, server.database) == (user, database):
-        return server
-    with _locked(home):
-        server = running(home) or _adopt(home) or _launch(home)
-        _bootstrap(server, user, database)
-        server = EmbeddedPostgres(server.process, server.folder, user, database)
-        write_private(_state(home), json.dumps(asdict(server), default=str))
-        return server
+    until = time.monotonic() + START_SECONDS
+    while True:
+        server = running(home)
+        if server and [user, database] in (_state(home) or {"made": []})["made"]:
+            return EmbeddedPostgres(server.pid, server.folder, user, database)
+        if server and _answers(server):
+            _make(home, server, user, database)
+            continue
+        with lock.taken(lock_file(home)) as held:
+            if held is not None:
+                _launch(home, held)
+        if held is None:
+            if time.monotonic() > until:
+                raise lock.busy("PostgreSQL", lock_file(home), START_SECONDS)
+            time.sleep(lock.PAUSE_SECONDS)
+
+
+def _make(home: Path, server: EmbeddedPostgres, user: str, database: str) -> None:
+    """Makes role and database, and notes in the state that they are there."""
+    _bootstrap(server, user, database)
+    state = _state(home)
+    if state and state["folder"] == str(server.folder):
+        made = [entry for entry in state["made"] if entry != [user, database]]
+        write_private(_state_file(home), json.dumps({**state, "made": [*made, [user, database]]}))
 
 
 def stop(home: Path) -> bool:
-    """Stops the server and its connections; returns whether it ran. Its data stays."""
+    """Stops the server and its connections; returns whether it ran. Its data stays.
+
+    Raises:
+        TaxiError: It runs where this process cannot stop it.
+    """
     home = home.absolute()
-    with _locked(home):
-        server = _last(home)
-        if server is None or not server.process.alive():
-            server = _adopt(home)
-        if server is None:
-            return False
-        _shut_down(server)
-        if server.folder.parent != home / "run":
-            with suppress(OSError):
-                server.folder.rmdir()
-        return True
+    if not lock.is_held(lock_file(home)):
+        return _stop_older(home)
+    state = _state(home)
+    _shut_down(home)
+    if state and (folder := Path(state["folder"])).parent != home / "run":
+        with suppress(OSError):
+            folder.rmdir()
+    return True
 
 
-def _shut_down(server: EmbeddedPostgres) -> None:
+def _shut_down(home: Path) -> None:
     """Shuts down fast; if that hangs, immediately, and the next start recovers."""
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(server.process.pid)
-        for mode in (signal.SIGINT, signal.SIGQUIT):
-            process.send_signal(mode)
+    file = lock_file(home)
+    for order in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        main = _main_process(home)
+        for process in lock.holders(file, main):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(order)
+        if lock.becomes_free(file, STOP_SECONDS if lock.holders(file) else 1):
+            return
+    raise lock.elsewhere("PostgreSQL", file)
+
+
+def _state_file(home: Path) -> Path:
+    return home / "run" / "postgres.json"
+
+
+def _state(home: Path) -> dict[str, Any] | None:
+    """The folder of the socket, and what was made: pairs of user and database. None: of an older version, or none."""
+    with suppress(FileNotFoundError, ValueError):
+        state = json.loads(_state_file(home).read_text())
+        if "made" in state:
+            return dict(state)
+    if folder := _line(home, 4):
+        return {"folder": folder, "made": []}
+    return None
+
+
+def _line(home: Path, number: int) -> str | None:
+    """A line of PostgreSQL's own `postmaster.pid`."""
+    with suppress(OSError, ValueError, IndexError):
+        return (files.data_folder(home) / "postmaster.pid").read_text().splitlines()[number]
+    return None
+
+
+def _main_process(home: Path) -> int | None:
+    """The number of the main process, as its data folder names it."""
+    line = _line(home, 0) or ""
+    return int(line) if line.isdigit() else None
+
+
+def _listens(folder: Path, pid: int) -> bool:
+    """Whether the main process is there. Where it was killed, the others hold the lock for a moment longer."""
+    path = folder / files.SOCKET_NAME
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and path.exists()
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:  # it is in another PID namespace, or dead
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def _stop_older(home: Path) -> bool:
+    """Stops a server of an older version of this project, which holds no lock; returns whether it ran.
+
+    Removes a `postmaster.pid` that names another program: PostgreSQL would take that for a server.
+    """
+    pid, data = _main_process(home), files.data_folder(home)
+    with suppress(psutil.Error, OSError):
+        if pid is None:
+            return False
+        process = psutil.Process(pid)
+        if process.name() != "postgres" or str(data) not in process.cmdline():
+            (data / "postmaster.pid").unlink()
+            return False
+        for order in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            process.send_signal(order)
             with suppress(psutil.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-                return
-        process.kill()
+                return True
+        return True
+    return False
 
 
-def _state(home: Path) -> Path:
-    return private_folder(home / "run") / "postgres.json"
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Holds the lock for starting and stopping the server."""
-    lock = FileLock(private_folder(private_folder(home) / "run") / "postgres.lock", timeout=2 * START_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TransientError(
-            "Another process has been starting or stopping the embedded PostgreSQL for too long.",
-            where=str(lock.lock_file),
-            next_step="see with `taxi status` what runs, and try again",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _last(home: Path) -> EmbeddedPostgres | None:
-    with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
-        state: dict[str, Any] = json.loads((home / "run" / "postgres.json").read_text())
-        return EmbeddedPostgres(
-            Running(**state["process"]), Path(state["folder"]), str(state["user"]), str(state["database"])
-        )
-    return None
-
-
-def _adopt(home: Path) -> EmbeddedPostgres | None:
-    """The server of the data folder that the state does not name, once it is ready."""
-    data = files.data_folder(home)
-    with suppress(OSError, ValueError, IndexError, psutil.Error):
-        lines = (data / "postmaster.pid").read_text().splitlines()
-        process = psutil.Process(int(lines[0]))
-        if process.name() != "postgres" or str(data) not in process.cmdline():
-            # Another program has this number now: PostgreSQL might mistake it for a server.
-            (data / "postmaster.pid").unlink()
-            return None
-        server = _server(process, Path(lines[4]))
-        if server.reachable() and _ready(server):
-            return server
-        _shut_down(server)
-    return None
-
-
-def _server(process: psutil.Process, folder: Path) -> EmbeddedPostgres:
-    running = Running(process.pid, process.create_time(), files.PORT)
-    return EmbeddedPostgres(running, folder, DEFAULT_USER, DEFAULT_DATABASE)
-
-
-def _launch(home: Path) -> EmbeddedPostgres:
-    files.create_data(home)
-    last = _last(home)
-    folder = files.socket_folder(home, last.folder if last else None)
+def _launch(home: Path, held: int) -> None:
+    """Starts the server, which gets the lock, and waits until it answers."""
+    last = _state(home)
+    _stop_older(home)
+    private_folder(home / "run")
+    files.create_data(home, held)
+    folder = files.socket_folder(home, Path(last["folder"]) if last else None)
+    for name in (files.SOCKET_NAME, f"{files.SOCKET_NAME}.lock"):
+        (folder / name).unlink(missing_ok=True)
     configuration = files.write_configuration(home, folder)
+    write_private(_state_file(home), json.dumps({"folder": str(folder), "made": []}))
     command = [str(files.programs() / "postgres"), "-D", str(files.data_folder(home))]
     command += ["-c", f"config_file={configuration}"]
     until = time.monotonic() + START_SECONDS
     while True:
         start = files.log_file(home).stat().st_size if files.log_file(home).exists() else 0
-        process = _spawn(files.as_server(command), files.log_file(home))
-        server = _server(psutil.Process(process.pid), folder)
-        if _ready(server, process):
-            return server
+        process = _spawn(files.as_server(command), home, held)
+        if _ready(EmbeddedPostgres(process.pid, folder), process, until):
+            return
         output = files.log_tail(home, start)
         if not any(text in output for text in _TRANSIENT) or time.monotonic() > until:
             raise _not_started(home, output, process.poll())
         time.sleep(0.1)
-        if other := _adopt(home):
-            return other
 
 
-def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
+def _spawn(command: list[str], home: Path, held: int) -> subprocess.Popen[bytes]:
+    with private_log(files.log_file(home)) as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
+            pass_fds=[held],
             cwd="/",
         )
 
@@ -213,18 +252,24 @@ def _not_started(home: Path, output: str, code: int | None) -> TaxiError:
     )
 
 
-def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes] | None = None) -> bool:
-    """Waits until the server answers; returns False if its process ends first, or if it takes too long."""
+def _answers(server: EmbeddedPostgres) -> bool:
     import psycopg
 
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and (process.poll() is None if process else server.process.alive()):
-        with suppress(psycopg.OperationalError), _superuser(server):
+    with suppress(psycopg.OperationalError), _superuser(server):
+        return True
+    return False
+
+
+def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes], until: float) -> bool:
+    """Waits until the server answers; returns False if its process ends first, or if it takes too long."""
+    while time.monotonic() < until and process.poll() is None:
+        if _answers(server):
             return True
-        time.sleep(0.02)
-    if process and process.poll() is None:
-        _shut_down(server)
-        process.wait()
+        time.sleep(lock.PAUSE_SECONDS)
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
     return False
 
 
@@ -247,6 +292,7 @@ def _bootstrap(server: EmbeddedPostgres, user: str, database: str) -> None:
     from psycopg import sql
 
     with _superuser(server) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended('taxi_assets bootstrap', 0))")
         if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [user]).rowcount:
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE").format(sql.Identifier(user)))
         if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).rowcount:

@@ -85,7 +85,7 @@ def data_folder(home: Path) -> Path:
 
 def log_file(home: Path) -> Path:
     """The file of the server's output."""
-    return private_folder(home / "log") / "postgres.log"
+    return home / "log" / "postgres.log"
 
 
 def as_server(command: list[str]) -> list[str]:
@@ -117,8 +117,12 @@ def as_server(command: list[str]) -> list[str]:
     ]
 
 
-def create_data(home: Path) -> None:
+def create_data(home: Path, held: int) -> None:
     """Creates the data folder where it is missing: under another name, then moved into place.
+
+    Args:
+        home: The folder of all local state.
+        held: The lock of the data, which also stays with initdb if this process dies.
 
     Raises:
         TaxiError: initdb failed; with its output.
@@ -133,7 +137,9 @@ def create_data(home: Path) -> None:
         os.chown(unfinished, _NOBODY, _NOBODY)
     options = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
     command = [str(programs() / "initdb"), "-D", str(unfinished), "-U", SUPERUSER, "--auth=peer", *options]
-    done = subprocess.run(as_server(command), capture_output=True, text=True, cwd="/", check=False)
+    done = subprocess.run(
+        as_server(command), capture_output=True, text=True, cwd="/", check=False, umask=0o077, pass_fds=[held]
+    )
     if done.returncode != 0:
         raise TaxiError(
             "The embedded PostgreSQL's data folder could not be made.",

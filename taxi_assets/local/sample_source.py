@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from taxi_assets.local.service import LocalServer, responds
+from taxi_assets.local.service import LocalServer
 
 
 def _command(home: Path, port: int) -> Sequence[str]:
@@ -14,7 +14,7 @@ def _command(home: Path, port: int) -> Sequence[str]:
     return [sys.executable, "-m", "taxi_assets.sources.sample", "--port", str(port), "--folder", folder]
 
 
-SAMPLE_SOURCE = LocalServer("sample source", _command, lambda url: responds(f"{url}/health", "sample source"))
+SAMPLE_SOURCE = LocalServer("sample source", "sample", _command)
 """The server of synthetic trips. Its files are in `{home}/sample`."""
 
 

@@ -1,13 +1,14 @@
 """A local server in the background, started on demand: once, even if several processes need it at the same time.
 
-Its state is `{home}/run/{name}.json`, its output `{home}/log/{name}.log`. Number and start time together identify its
-process, so that another program with the same number is never mistaken for the server, and never stopped.
+It lives as long as the lock of its data is held (`lock.py`). When it answers, its own process writes its address to
+`{home}/run/{name}.json`: whoever started it may be gone by then. Its output is `{home}/log/{name}.log`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -17,41 +18,43 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-from filelock import FileLock
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.files import private_folder, write_private
+from taxi_assets.files import private_folder, private_log, write_private
+from taxi_assets.local import lock
+from taxi_assets.local.access import ALLOWED_HOSTS
+from taxi_assets.settings import settings
 
 START_SECONDS = 60
 STOP_SECONDS = 15
 
+_STATE = "TAXI_SERVER_STATE"
+
 
 @dataclass(frozen=True)
 class Running:
-    """The process of a server.
+    """A server that runs.
 
     Attributes:
-        pid: Its number.
-        started: When it started, in seconds since 1970, by the operating system.
+        pid: The number of its process, where that was started.
         port: The port on loopback.
+        network: The network whose loopback it is.
     """
 
     pid: int
-    started: float
     port: int
+    network: str = ""
 
     @property
     def url(self) -> str:
         """The server's address."""
         return f"http://127.0.0.1:{self.port}"
 
-    def alive(self) -> bool:
-        """Whether this process still runs."""
-        try:
-            process = psutil.Process(self.pid)
-            return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+
+def publish(port: int) -> None:
+    """Called by a server when it answers at that port: writes its address for those who need it."""
+    if state := os.environ.get(_STATE):
+        write_private(Path(state), json.dumps(asdict(Running(os.getpid(), port, lock.network()))))
 
 
 @dataclass(frozen=True)
@@ -60,100 +63,144 @@ class LocalServer:
 
     Attributes:
         name: Its name in files and messages.
-        command: Returns the command line for the folder of all local state and a free port.
-        answers: Whether the server at this address is ready; may raise while it is not.
+        folder: The folder of its data, below the home.
+        command: Returns the command line for the folder of all local state and a port (0: any). The process calls
+            `publish` when it answers.
         environment: Returns further environment variables of its process.
     """
 
     name: str
+    folder: str
     command: Callable[[Path, int], Sequence[str]]
-    answers: Callable[[str], bool]
-    environment: Callable[[Path, int], Mapping[str, str]] = lambda home, port: {}
+    environment: Callable[[Path], Mapping[str, str]] = lambda home: {}
 
     def _state(self, home: Path) -> Path:
-        return private_folder(home / "run") / f"{self.name}.json"
+        return home / "run" / f"{self.name}.json"
 
-    def lock(self, home: Path) -> FileLock:
-        """The lock for starting and stopping the server."""
-        return FileLock(private_folder(home / "run") / f"{self.name}.lock", timeout=2 * START_SECONDS)
+    def lock_file(self, home: Path) -> Path:
+        """The file whose lock says that the server lives."""
+        return lock.lock_file(home / self.folder)
 
     def running(self, home: Path) -> Running | None:
-        """The server, where it runs."""
+        """The server, where it runs and answers."""
+        return self._published(home) if lock.is_held(self.lock_file(home)) else None
+
+    def _published(self, home: Path) -> Running | None:
         with suppress(FileNotFoundError, ValueError, TypeError):
-            server = Running(**json.loads(self._state(home).read_text()))
-            return server if server.alive() else None
+            return Running(**json.loads(self._state(home).read_text()))
         return None
 
     def ensure(self, home: Path) -> Running:
         """The running server. Starts it where it does not run.
 
         Raises:
-            TaxiError: It did not start; names the file of its output.
+            TaxiError: It did not start; names the file of its output. Or it runs where it cannot be reached from.
+            TransientError: Another process holds its data for too long.
         """
-        if server := self.running(home):
-            return server
-        with self.lock(home):
-            return self.running(home) or self._start(home)
+        home = home.absolute()
+        until = time.monotonic() + START_SECONDS
+        while not (server := self.running(home)):
+            with lock.taken(self.lock_file(home)) as held:
+                process = self._start(home, held) if held is not None else None
+            if process:
+                self._wait(home, process)
+            elif time.monotonic() > until:
+                raise lock.busy(self.name, self.lock_file(home), START_SECONDS)
+            else:
+                time.sleep(lock.PAUSE_SECONDS)
+        if server.network != lock.network() and not _listens(server.port):
+            raise lock.elsewhere(self.name, self.lock_file(home))
+        return server
 
-    def _start(self, home: Path) -> Running:
-        port = free_port(self._last_port(home))
-        log = private_folder(home / "log") / f"{self.name}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                list(self.command(home, port)),
+    def _start(self, home: Path, held: int) -> subprocess.Popen[bytes]:
+        last = self._last_port(home)
+        self._stop_older(home)
+        private_folder(home / "run")
+        self._state(home).unlink(missing_ok=True)
+        with private_log(self._log(home)) as output:
+            return subprocess.Popen(
+                list(self.command(home, last if last and port_is_free(last) else 0)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **self.environment(home, port)},
+                umask=0o077,
+                pass_fds=[held],
+                env={
+                    **os.environ,
+                    **self.environment(home),
+                    ALLOWED_HOSTS: settings().taxi_allowed_hosts,
+                    _STATE: str(self._state(home)),
+                },
             )
-        server = Running(process.pid, psutil.Process(process.pid).create_time(), port)
+
+    def _wait(self, home: Path, process: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and process.poll() is None:
-            with suppress(Exception):
-                if self.answers(server.url):
-                    write_private(self._state(home), json.dumps(asdict(server)))
-                    return server
-            time.sleep(0.05)
-        process.kill()
-        process.wait()
-        raise TaxiError(
+        while not self._published(home):
+            if process.poll() is not None or time.monotonic() > until:
+                process.kill()
+                process.wait()
+                raise self._not_started(home, process.returncode)
+            time.sleep(lock.PAUSE_SECONDS)
+
+    def _not_started(self, home: Path, code: int) -> TaxiError:
+        return TaxiError(
             f"The local {self.name} did not start.",
-            expected=f"an answer at {server.url} within {START_SECONDS} seconds",
-            found=f"its process ended with {process.returncode}",
-            where=f"its output: {log}",
+            expected=f"a server that answers within {START_SECONDS} seconds",
+            found=f"its process ended with {code}",
+            where=f"its output: {self._log(home)}",
+            intact="its data",
             next_step="read the last lines of that file, then try again",
         )
 
+    def _log(self, home: Path) -> Path:
+        return home / "log" / f"{self.name}.log"
+
     def _last_port(self, home: Path) -> int | None:
-        with suppress(FileNotFoundError, ValueError, KeyError):
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             return int(json.loads(self._state(home).read_text())["port"])
         return None
 
     def stop(self, home: Path) -> bool:
-        """Stops the server; returns whether it ran. Its data stays."""
-        with self.lock(home):
-            if not (server := self.running(home)):
-                return False
-            process = psutil.Process(server.pid)
-            for send in (process.terminate, process.kill):
+        """Stops the server; returns whether it ran. Its data stays.
+
+        Raises:
+            TaxiError: It runs where this process cannot stop it.
+        """
+        home = home.absolute()
+        file = self.lock_file(home)
+        if not lock.is_held(file):
+            return self._stop_older(home)
+        until = time.monotonic() + START_SECONDS
+        while not (server := self._published(home)) and lock.is_held(file) and time.monotonic() < until:
+            time.sleep(lock.PAUSE_SECONDS)  # it is still starting
+        for order in (signal.SIGTERM, signal.SIGKILL):
+            for process in lock.holders(file, server.pid if server else None):
                 with suppress(psutil.NoSuchProcess):
-                    send()
-                until = time.monotonic() + STOP_SECONDS
-                # Not process.wait: the parent may be alive and may not have waited for it.
-                while server.alive() and time.monotonic() < until:
-                    time.sleep(0.02)
-            return True
+                    process.send_signal(order)
+            if lock.becomes_free(file, STOP_SECONDS if lock.holders(file) else 1):
+                return True
+        raise lock.elsewhere(self.name, file)
+
+    def _stop_older(self, home: Path) -> bool:
+        """Stops a server of an older version of this project, which holds no lock; returns whether it ran."""
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError, psutil.Error):
+            state = json.loads(self._state(home).read_text())
+            process = psutil.Process(state["pid"])
+            if "started" in state and any(str(home / self.folder) in word for word in process.cmdline()):
+                process.terminate()
+                with suppress(psutil.TimeoutExpired):
+                    process.wait(STOP_SECONDS)
+                    return True
+                process.kill()
+                return True
+        return False
 
 
-def responds(url: str, text: str | None = None) -> bool:
-    """Whether a GET of this address succeeds, without a proxy; with `text`, whether that is the body."""
-    import requests
-
-    with requests.Session() as session:
-        session.trust_env = False
-        response = session.get(url, timeout=5)
-        return response.ok and text in (None, response.text)
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2):
+        return True
+    return False
 
 
 def port_is_free(port: int) -> bool:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from taxi_assets.files import write_private
+from taxi_assets.files import private_folder, write_private
 from taxi_assets.sources.content import Check, InvalidContent
 from taxi_assets.sources.errors import SourceError, SourceUnavailable
 from taxi_assets.sources.record import SourceFile
@@ -67,7 +67,7 @@ def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy
     """
     target = request.target
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(target.parent)
         with _exclusive_lock(target, retry_policy.lock_timeout):
             known = None if request.force else read_record(target)
             file, attempts = _download(transport, request, known, retry_policy)

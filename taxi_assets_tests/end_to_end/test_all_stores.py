@@ -22,7 +22,7 @@ from taxi_assets_tests.end_to_end.cloud_stores import (
     tables,
 )
 from taxi_assets_tests.faulty_server import FaultyServer
-from taxi_assets_tests.proxy import Proxy, passes
+from taxi_assets_tests.proxy import Proxy, in_front_of, passes
 from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
 
@@ -137,7 +137,7 @@ def test_killed_it_is_whole_after_the_next_run(new: tuple[Taxi, int], kept: dict
     taxi, rows = new
     before = in_bigquery(taxi, TABLE)
     held = Held()
-    with Proxy(CLOUD_STORAGE.ensure(taxi.home).url) as storage, Proxy(BIGQUERY.ensure(taxi.home).url) as bigquery:
+    with in_front_of(CLOUD_STORAGE, taxi.home) as storage, in_front_of(BIGQUERY, taxi.home) as bigquery:
         if moment == "upload":
             storage.on("POST", "/upload/.*PAR1", *[passes] * 4, held)
         else:

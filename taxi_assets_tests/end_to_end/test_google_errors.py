@@ -15,7 +15,7 @@ from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets_tests.end_to_end.cloud_stores import google, in_bigquery, objects
 from taxi_assets_tests.faulty_server import FaultyServer
-from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer
+from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, in_front_of
 from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.taxi_command import Said, Taxi
 
@@ -47,7 +47,7 @@ def loaded(cloud_platform: Taxi) -> Iterator[Taxi]:
 def dying(loaded: Taxi) -> Iterator[subprocess.Popen[str]]:
     """A run of the next month whose BigQuery was killed in the middle; it hopes for half a minute."""
     killed = threading.Event()
-    with Proxy(BIGQUERY.ensure(loaded.home).url) as bigquery:
+    with in_front_of(CLOUD_STORAGE, loaded.home) as storage, in_front_of(BIGQUERY, loaded.home) as bigquery:
         server = psutil.Process(BIGQUERY.ensure(loaded.home).pid)
 
         def dies(request: Request, forward: Forward) -> Answer:
@@ -57,10 +57,7 @@ def dying(loaded: Taxi) -> Iterator[subprocess.Popen[str]]:
             return Answer(None)
 
         bigquery.on("POST", '"load"', dies)
-        addresses = {
-            "STORAGE_EMULATOR_HOST": CLOUD_STORAGE.ensure(loaded.home).url,
-            "BIGQUERY_EMULATOR_HOST": bigquery.url,
-        }
+        addresses = {"STORAGE_EMULATOR_HOST": storage.url, "BIGQUERY_EMULATOR_HOST": bigquery.url}
         process = loaded.having(**addresses).start("run", "yellow", "--months", FEBRUARY)
         while not killed.wait(0.1):
             assert process.poll() is None, f"the run ended first: {process.communicate()}"
@@ -74,7 +71,7 @@ def dying(loaded: Taxi) -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def proxies(loaded: Taxi) -> Iterator[tuple[Taxi, Proxy, Proxy]]:
     """The same platform, behind a proxy of each emulator."""
-    with Proxy(CLOUD_STORAGE.ensure(loaded.home).url) as storage, Proxy(BIGQUERY.ensure(loaded.home).url) as bigquery:
+    with in_front_of(CLOUD_STORAGE, loaded.home) as storage, in_front_of(BIGQUERY, loaded.home) as bigquery:
         yield loaded.having(STORAGE_EMULATOR_HOST=storage.url, BIGQUERY_EMULATOR_HOST=bigquery.url), storage, bigquery
 
 

@@ -28,7 +28,7 @@ ENSURE = """
 import sys
 from pathlib import Path
 from taxi_assets.local import postgres
-print(postgres.ensure(Path(sys.argv[1])).process.pid)
+print(postgres.ensure(Path(sys.argv[1])).pid)
 """
 
 
@@ -52,7 +52,7 @@ def ask(server: embedded.EmbeddedPostgres, query: str) -> object:
 
 
 def kill(server: embedded.EmbeddedPostgres) -> None:
-    process = psutil.Process(server.process.pid)
+    process = psutil.Process(server.pid)
     process.kill()
     with suppress(psutil.NoSuchProcess):
         process.wait(10)
@@ -64,7 +64,7 @@ def test_two_processes_start_one_server_and_parents_stay_closed(own_home: Path) 
     pids = {int(process.communicate(timeout=60)[0]) for process in processes}
     found = embedded.running(own_home)
     assert found is not None
-    assert pids == {found.process.pid}
+    assert pids == {found.pid}
     assert stat.S_IMODE(own_home.parent.stat().st_mode) == 0o700
     assert own_home.parent.stat().st_uid == os.geteuid()
     for folder in (found.folder, own_home / "run", own_home / "postgres", own_home / "log"):
@@ -94,7 +94,7 @@ def test_a_killed_server_comes_back_with_its_data(own_home: Path) -> None:
     ask(first, "INSERT INTO kept VALUES (7) RETURNING seven")
     kill(first)
     second = embedded.ensure(own_home)
-    assert second.process.pid != first.process.pid
+    assert second.pid != first.pid
     assert ask(second, "SELECT seven FROM kept") == 7
 
 
@@ -111,11 +111,11 @@ def test_a_stale_pid_file_that_names_another_program_is_no_obstacle(own_home: Pa
 def test_a_server_that_the_state_does_not_tell_of_is_found(own_home: Path) -> None:
     first = embedded.ensure(own_home)
     (own_home / "run" / "postgres.json").unlink()
-    assert embedded.running(own_home) is None
-    assert embedded.ensure(own_home).process == first.process
+    assert embedded.running(own_home) == first
+    assert embedded.ensure(own_home).pid == first.pid
     (own_home / "run" / "postgres.json").unlink()
     assert embedded.stop(own_home)
-    assert not first.process.alive()
+    assert embedded.running(own_home) is None
 
 
 def test_a_data_folder_that_was_begun_is_made_anew(own_home: Path) -> None:
@@ -149,7 +149,7 @@ def test_another_user_and_database_are_made_when_asked_for(own_home: Path) -> No
 def test_many_askers_at_once_get_the_same_server(own_home: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: embedded.ensure(own_home), range(4)))
-    assert len({server.process.pid for server in found}) == 1
+    assert len({server.pid for server in found}) == 1
 
 
 def test_stop_ends_it_with_its_connections_and_says_whether_it_ran(own_home: Path) -> None:

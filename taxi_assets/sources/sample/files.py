@@ -16,6 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from taxi_assets.files import private_folder
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.sample.trips import chunks
 from taxi_assets.trips.columns import FIRST_MONTH, Service
@@ -60,7 +61,7 @@ def make_zones(path: Path) -> None:
 def _make(path: Path, dated: date, write: Callable[[BinaryIO], object]) -> None:
     if path.exists():
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     with FileLock(path.with_name(f"{path.name}.lock")):
         if path.exists():
             return

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.files import private_folder
 from taxi_assets.sources.http import SAMPLE_HEADER
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
 from taxi_assets.sources.sample.files import make_month, make_zones
@@ -36,8 +37,7 @@ def newest_month(today: date) -> date:
 
 def application(folder: Path) -> Starlette:
     """The server's application. It keeps its files below the folder, in a folder for each number of rows."""
-    root = folder / MAKER
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root = private_folder(folder / MAKER)
     files = StaticFiles(directory=root)
 
     async def health(request: Request) -> Response:

@@ -100,7 +100,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         from taxi_assets.stores.google.clients import storage_client
 
         url = CLOUD_STORAGE.ensure(Path(self.home)).url if self.kind == "embedded" else self.storage_url
-        return storage_client(self._project(), url, self.key_file)
+        return storage_client(self._project(), url, self.key_file, self._home)
 
     def bigquery(self) -> bigquery.Client:
         """A client of BigQuery; starts the embedded one where it is needed.
@@ -114,7 +114,13 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         if self.kind == "embedded":
             CLOUD_STORAGE.ensure(Path(self.home))
             url = BIGQUERY.ensure(Path(self.home)).url
-        return bigquery_client(self._project(), url, self.key_file, None if self.kind == "embedded" else self.location)
+        location = None if self.kind == "embedded" else self.location
+        return bigquery_client(self._project(), url, self.key_file, location, self._home)
+
+    @property
+    def _home(self) -> str | None:
+        """The home whose secret the servers ask for."""
+        return self.home if self.kind == "embedded" else None
 
     def _project(self) -> str | None:
         """The project that is named, or else the one of the credentials, which are validated here."""
