@@ -58,6 +58,7 @@ def _patch() -> None:
 
 def _patch_files(objects: Path, uploads: Path) -> None:
     """Lets it read the objects and its uploads alone. It reads and writes every file of the user otherwise."""
+    import duckdb
     from bqemulator.domain.errors import InvalidQueryError
     from bqemulator.jobs import executor
     from bqemulator.storage.engine import DuckDBEngine
@@ -72,7 +73,11 @@ def _patch_files(objects: Path, uploads: Path) -> None:
     def execute_allowed(self: Any, sql: str, parameters: list[Any] | None = None) -> Any:
         if self._started and (kind := refused(sql)):
             raise InvalidQueryError(f"The embedded BigQuery has no statement {kind}")
-        return execute(self, sql, parameters)
+        try:
+            return execute(self, sql, parameters)
+        except duckdb.PermissionException as error:
+            # Some of its callers make an internal error of it, which Google's clients repeat for minutes.
+            raise InvalidQueryError(f"The embedded BigQuery reads no files: {error}") from error
 
     def resolve_uri(uri: str, context: Any) -> str:
         if found := resolve(uri, uploads):
