@@ -23,6 +23,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.files import private_folder, private_log, write_private
 from taxi_assets.local import lock
 from taxi_assets.local import postgres_files as files
+from taxi_assets.local.postgres_users import make, superuser
 from taxi_assets.local.service import START_SECONDS, STOP_SECONDS
 
 DEFAULT_USER = "taxi"
@@ -104,7 +105,7 @@ def ensure(home: Path, user: str = DEFAULT_USER, database: str = DEFAULT_DATABAS
 
 def _make(home: Path, server: EmbeddedPostgres, user: str, database: str) -> None:
     """Makes role and database, and notes in the state that they are there."""
-    _bootstrap(server, user, database)
+    make(server.folder, user, database)
     state = _state(home)
     if state and state["folder"] == str(server.folder):
         made = [entry for entry in state["made"] if entry != [user, database]]
@@ -255,7 +256,7 @@ def _not_started(home: Path, output: str, code: int | None) -> TaxiError:
 def _answers(server: EmbeddedPostgres) -> bool:
     import psycopg
 
-    with suppress(psycopg.OperationalError), _superuser(server):
+    with suppress(psycopg.OperationalError), superuser(server.folder):
         return True
     return False
 
@@ -271,30 +272,3 @@ def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes], until: fl
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
     return False
-
-
-def _superuser(server: EmbeddedPostgres) -> Any:
-    import psycopg
-
-    return psycopg.connect(
-        host=str(server.folder),
-        port=server.port,
-        user=files.SUPERUSER,
-        dbname="postgres",
-        connect_timeout=5,
-        application_name="taxi bootstrap",
-        autocommit=True,
-    )
-
-
-def _bootstrap(server: EmbeddedPostgres, user: str, database: str) -> None:
-    """Creates the login role and its database, where they are missing."""
-    from psycopg import sql
-
-    with _superuser(server) as connection:
-        connection.execute("SELECT pg_advisory_lock(hashtextextended('taxi_assets bootstrap', 0))")
-        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [user]).rowcount:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE").format(sql.Identifier(user)))
-        if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).rowcount:
-            names = sql.Identifier(database), sql.Identifier(user)
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))

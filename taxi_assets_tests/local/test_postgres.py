@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ import pytest
 from taxi_assets.errors import TaxiError
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local import postgres_files
-from taxi_assets.stores.postgres.connection import PostgresAddress, connect
+from taxi_assets.stores.postgres.connection import OWNER, PostgresAddress, connect, connect_as
 from taxi_assets_tests.servers import starts_server
 
 pytestmark = pytest.mark.servers
@@ -144,6 +145,27 @@ def test_another_user_and_database_are_made_when_asked_for(own_home: Path) -> No
     embedded.ensure(own_home)
     server = embedded.ensure(own_home, "some one", "other-db")
     assert ask(server, "SELECT current_user || current_database()") == "some oneother-db"
+
+
+def test_user_and_database_change_back_and_forth_on_a_used_server(own_home: Path) -> None:
+    both = ("taxi", "later")
+    for user, database in [*product(both, both), *product(both, both), ("latest", "later"), ("taxi", "later")]:
+        server = embedded.ensure(own_home, user, database)
+        address = PostgresAddress(str(server.folder), server.port, database, user)
+        with connect_as(OWNER, address) as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS trips")
+            connection.execute("CREATE TABLE IF NOT EXISTS trips.loaded (by text)")
+            connection.execute("INSERT INTO trips.loaded VALUES (session_user)")
+        with connect(address) as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS dagster")
+            connection.execute("CREATE TABLE IF NOT EXISTS dagster.runs (id bigserial, by text DEFAULT current_user)")
+            connection.execute("INSERT INTO dagster.runs DEFAULT VALUES")
+    assert ask(server, "SELECT array_agg(by ORDER BY id) FROM dagster.runs") == ["taxi", "later"] * 2 + [
+        "latest",
+        "taxi",
+    ]
+    embedded.stop(own_home)
+    assert ask(embedded.ensure(own_home), "SELECT count(*) FROM dagster.runs") == 4
 
 
 def test_many_askers_at_once_get_the_same_server(own_home: Path) -> None:
