@@ -10,6 +10,7 @@ from functools import cache
 import dagster as dg
 
 from taxi_assets.alerts.sensor import alerts
+from taxi_assets.instance.executor import EXECUTOR
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, BigQueryIOManager, DataFrameIOManager
@@ -51,6 +52,6 @@ def defs() -> dg.Definitions:
                 "data_frames": DataFrameIOManager(cloud=cloud),
             },
             sensors=[alerts],
-            executor=dg.in_process_executor,
+            executor=EXECUTOR,
         ),
     )

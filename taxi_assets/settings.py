@@ -151,7 +151,7 @@ class Settings(BaseModel):
 
     def redacted(self, name: str) -> str:
         """The value of a field without passwords, also those in addresses; `unset` for None."""
-        return "unset" if (value := getattr(self, name)) is None else _redacted(str(value))
+        return "unset" if (value := getattr(self, name)) is None else without_credentials(str(value))
 
 
 def readable(address: str) -> bool:
@@ -163,7 +163,8 @@ def readable(address: str) -> bool:
     return True
 
 
-def _redacted(text: str) -> str:
+def without_credentials(text: str) -> str:
+    """An address without user, password, query and fragment; another text as it is."""
     if "://" not in text:
         return text
     if not readable(text):
@@ -217,7 +218,7 @@ def _invalid(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     return TaxiError(
         f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
         expected=str(Settings.model_fields[field].description),
-        found="(redacted)" if _is_secret(field) else repr(_redacted(str(first["input"]))),
+        found="(redacted)" if _is_secret(field) else repr(without_credentials(str(first["input"]))),
         where=origins.get(field),
         next_step=f"correct {field.upper()} there, or unset it",
     )

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from taxi_assets.automation.loaded import Loaded
+from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.instance.history import FILE_TAG, last_attempt, months_in_progress
 from taxi_assets.pipeline import PipelineSpec
@@ -177,5 +178,6 @@ def _request(pipeline: PipelineSpec, month: str, wanted: _Wanted, loaded: Loaded
     return dg.RunRequest(
         run_key=f"{pipeline.service} {month} {wanted.version} after load {after} try {wanted.attempts + 1}",
         partition_key=month,
+        run_config=Environment.here().run_config,
         tags={FILE_TAG: wanted.version},
     )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status
 from taxi_assets.cli.screen import messages
+from taxi_assets.environment import Environment
+from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import read_settings, settings
 from taxi_assets.trips.months import month_name, parse_month
@@ -21,7 +23,6 @@ _ALIVE_SECONDS = 75
 _LOST_SECONDS = 180
 _POLL_SECONDS = 2.0
 _REQUIRED_DAEMONS = {"BACKFILL", "QUEUED_RUN_COORDINATOR"}
-_TARGET_SETTINGS = ("postgres_schema", "bigquery_dataset", "gcp_project", "gcs_bucket", "storage_emulator_host")
 
 
 def daemon_runs(instance: dg.DagsterInstance, within_seconds: float = _ALIVE_SECONDS) -> bool:
@@ -30,12 +31,18 @@ def daemon_runs(instance: dg.DagsterInstance, within_seconds: float = _ALIVE_SEC
     return all(name in heartbeats and now - heartbeats[name].timestamp < within_seconds for name in _REQUIRED_DAEMONS)
 
 
-def can_run_on_daemon(instance: dg.DagsterInstance) -> bool:
-    """Whether a daemon runs and loads into the same places: it does not have the variables of this shell."""
-    daemon_settings = read_settings({})
-    return daemon_runs(instance) and all(
-        getattr(settings(), name) == getattr(daemon_settings, name) for name in _TARGET_SETTINGS
-    )
+def can_run_on_daemon(instance: dg.DagsterInstance, options: RunOptions) -> bool:
+    """Whether a daemon runs and can do what is asked for: it does not have the variables of this shell."""
+    if not daemon_runs(instance):
+        return False
+    # It is the daemon of this database, so it has this database's address.
+    shared = settings().model_dump(include={"taxi_home", "postgres_host", "postgres_port", "postgres_dbname"})
+    theirs = Environment.of(read_settings({}).model_copy(update=shared))
+    try:
+        Environment.model_validate(options.environment).require(theirs)
+    except TaxiError:
+        return False
+    return True
 
 
 def run_on_daemon(

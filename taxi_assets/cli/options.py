@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from taxi_assets.settings import settings
-from taxi_assets.sources.addresses import redacted
+from taxi_assets.environment import Environment, with_environment
 
 
 @dataclass(frozen=True)
@@ -17,23 +16,23 @@ class RunOptions:
         force: Fetch and load months that are loaded already.
         source: The source of the files, instead of TAXI_SOURCE_URL.
         limit: For a trial: the number of rows of the file to clean.
+        environment: What the runs read and write, as `Environment` dumps it; None: not resolved yet.
     """
 
     force: bool = False
     source: str | None = None
     limit: int | None = None
+    environment: dict[str, Any] | None = None
+
+    def resolved(self) -> RunOptions:
+        """These options with the environment of this process, which its runs keep wherever they are executed."""
+        return replace(self, environment=Environment.here(self.source).model_dump())
 
     def config(self, service: str) -> dict[str, Any]:
-        """The run configuration for a service.
-
-        It names the source also if the shell sets it, so that a repetition of the run, by the daemon too, has the same.
-        """
-        fetch = {"force": self.force, "source": self.source or _shell_source()}
+        """The run configuration for a service."""
+        fetch = {"force": self.force, "source": self.source}
         ops: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
         configs = {op: {name: value for name, value in config.items() if value} for op, config in ops.items()}
-        return {"ops": {op: {"config": config} for op, config in configs.items() if config}}
-
-
-def _shell_source() -> str | None:
-    url = settings().taxi_source_url
-    return url if url and settings().origin("taxi_source_url") == "shell" and redacted(url) == url else None
+        config = {"ops": {op: {"config": config} for op, config in configs.items() if config}}
+        environment = self.environment or self.resolved().environment
+        return with_environment(config, Environment.model_validate(environment))

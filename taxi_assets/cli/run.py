@@ -18,7 +18,7 @@ from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.settings import settings
-from taxi_assets.sources.source import source_from_settings, source_named
+from taxi_assets.sources.source import TripSource, source_from_settings, source_named
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
@@ -33,8 +33,10 @@ def run_months(service: str, months: str, only: Sequence[str], options: RunOptio
     began = time.monotonic()
     pipeline = pipeline_for(service)
     stores = chosen_stores(pipeline, only, options)
+    source = source_named(options.source, settings()) if options.source else None
+    options = options.resolved()
     wanted = MonthSelection(pipeline, stores, _available(pipeline, parse_months(months)))
-    done = [] if options.force or options.limit else _already_loaded(wanted, options)
+    done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
     outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, options)
@@ -66,7 +68,7 @@ def _run(
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
-        if can_run_on_daemon(instance):
+        if can_run_on_daemon(instance, options):
             return run_on_daemon(instance, pipeline, months, stores, options)
     name = (
         f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
@@ -74,8 +76,8 @@ def _run(
     return LocalBackfill(pipeline, stores, options, {"taxi/backfill": name}).run(months)
 
 
-def _already_loaded(wanted: MonthSelection, options: RunOptions) -> list[date]:
-    source = source_named(options.source, settings()) if options.source else source_from_settings(settings())
+def _already_loaded(wanted: MonthSelection, source: TripSource | None) -> list[date]:
+    source = source or source_from_settings(settings())
     with reader() as connection:
         if source.synthetic:
             _refuse_synthetic(entries(connection, wanted))

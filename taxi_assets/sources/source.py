@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from taxi_assets.environment import SAMPLE, Environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
@@ -148,6 +149,20 @@ def source_from_settings(settings: Settings) -> TripSource:
     return TripSource(url, folder, retry_policy=RetryPolicy(attempts=settings.taxi_source_attempts))
 
 
+def source_asked_for(environment: Environment, settings: Settings) -> TripSource:
+    """The source of a run's environment, whatever TAXI_SOURCE_URL is here.
+
+    Raises:
+        TaxiError: It has credentials, and TAXI_SOURCE_URL names another source here; or what `source_named` raises.
+    """
+    asked = environment.source
+    if asked.credentials:
+        environment.require_source(Environment.of(settings))
+        return source_from_settings(settings)
+    rows = {"taxi_sample_rows": asked.synthetic_rows} if asked.synthetic_rows else {}
+    return source_named(asked.address, settings.model_copy(update=rows))
+
+
 def source_named(name: str, settings: Settings) -> TripSource:
     """The source that a run names instead of TAXI_SOURCE_URL: `tlc`, `mirror`, `sample` or an address.
 
@@ -155,7 +170,7 @@ def source_named(name: str, settings: Settings) -> TripSource:
         TaxiError: It is none of these; it carries credentials, which the records of runs would show; or it is `sample`
             and a real store is configured.
     """
-    if name == "sample":
+    if name == SAMPLE:
         return _sample_source(settings)
     url = SOURCES.get(name, name).rstrip("/")
     if not readable(url) or not url.startswith(("http://", "https://", "file://")) or redacted(url) != url:

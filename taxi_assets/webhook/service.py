@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 import dagster as dg
 
+from taxi_assets.environment import Environment, with_environment
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
 from taxi_assets.pipeline import read_pipelines
@@ -69,7 +70,8 @@ class RunService:
             )
         job = self.repository.get_job(known[body.service].job)
         month = _month(body.month, cast(dg.PartitionsDefinition[Any], job.partitions_def))
-        config = {"ops": {f"{body.service}__raw_taxi": {"config": {"force": body.force}}}}
+        ops = {"ops": {f"{body.service}__raw_taxi": {"config": {"force": body.force}}}}
+        config = with_environment(ops, Environment.here())
         try:
             run = self._create(job, month, config, key, body.caller)
         except DagsterRunAlreadyExists:
@@ -95,7 +97,8 @@ class RunService:
 
     def _find_repeated(self, run_id: str, job: str, month: str, config: dict[str, Any]) -> QueuedRun:
         (run,) = self.instance.get_runs(dg.RunsFilter(run_ids=[run_id]))
-        if (run.job_name, run.tags.get("dagster/partition"), run.run_config) != (job, month, config):
+        asked = run.run_config.get("ops"), run.job_name, run.tags.get("dagster/partition")
+        if asked != (config["ops"], job, month):
             raise RequestRefused(
                 409,
                 "This Idempotency-Key stands for another request.",

@@ -15,7 +15,6 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import PipelineSpec
-from taxi_assets.settings import settings
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.verify import count_month
@@ -23,7 +22,7 @@ from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.lake.verify import read_back
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.stores.table import TableRef, postgres_table
+from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import rule_violations, unknown_zones
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
@@ -160,7 +159,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         summary = clean_taxi.summary
         with dagster_failures():
             trial = bool(clean_taxi.metadata.get("limit"))
-            table = postgres_table(pipeline.postgres, settings().postgres_schema, trial=trial)
+            table = postgres.table(pipeline.postgres, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
         yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)

@@ -20,8 +20,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from taxi_assets.environment import Environment, read_environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.local.bigquery import BIGQUERY, PROJECT
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
@@ -55,31 +56,51 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
     storage_url: str | None = Field(default=None, description="Address of a Cloud Storage emulator.")
     bigquery_url: str | None = Field(default=None, description="Address of a BigQuery emulator.")
 
+    _run: Environment | None = PrivateAttr(None)
+
     @classmethod
-    def from_settings(cls, settings: Settings) -> GoogleCloud:
+    def from_settings(cls, configured: Settings) -> GoogleCloud:
         """The services that the settings name.
 
         Raises:
             TaxiError: They name half of them; says what is missing.
         """
-        kind = _kind(settings)
-        setting, path = credentials_path(settings)
+        kind = _kind(configured)
+        setting, path = credentials_path(configured)
         return cls(
             kind=kind,
-            home=str(settings.taxi_home),
-            bucket=settings.gcs_bucket or BUCKET,
-            project=settings.gcp_project or (None if kind == "google" else PROJECT),
-            location=settings.gcp_location,
-            dataset=settings.bigquery_dataset,
+            home=str(configured.taxi_home),
+            bucket=configured.gcs_bucket or BUCKET,
+            project=configured.gcp_project or (None if kind == "google" else PROJECT),
+            location=configured.gcp_location,
+            dataset=configured.bigquery_dataset,
             key_file=str(path) if path and kind == "google" else None,
             key_setting=setting if path and kind == "google" else None,
-            storage_url=_url(settings.storage_emulator_host),
-            bigquery_url=_url(settings.bigquery_emulator_host),
+            storage_url=_url(configured.storage_emulator_host),
+            bigquery_url=_url(configured.bigquery_emulator_host),
         )
 
     def at_bucket(self, bucket: str) -> GoogleCloud:
         """The same services with another bucket: the one that a manifest names."""
-        return self if bucket == self.bucket else GoogleCloud(**{**self.model_dump(), "bucket": bucket})
+        return self if bucket == self.bucket else self.model_copy(update={"bucket": bucket})
+
+    def create_resource(self, context: dg.InitResourceContext) -> GoogleCloud:
+        """The resource of a run: it uses the dataset that the run was asked for with."""
+        run = read_environment(context.run and context.run.run_config)
+        if run is None:
+            return self
+        resource = self.model_copy(update={"dataset": run.bigquery.dataset})
+        resource._run = run
+        return resource
+
+    def require_run(self) -> None:
+        """Requires that the run was asked for with this bucket and project.
+
+        Raises:
+            TaxiError: It was asked for with others.
+        """
+        if self._run:
+            self._run.require_google(Environment.here())
 
     @property
     def retry_seconds(self) -> float:
@@ -95,10 +116,12 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A client of Cloud Storage; starts the embedded one where it is needed.
 
         Raises:
-            TaxiError: There are no usable credentials, or the embedded server did not start.
+            TaxiError: There are no usable credentials, the embedded server did not start, or the run was asked for with
+                another place.
         """
         from taxi_assets.stores.google.clients import storage_client
 
+        self.require_run()
         url = CLOUD_STORAGE.ensure(Path(self.home)).url if self.kind == "embedded" else self.storage_url
         return storage_client(self._project(), url, self.key_file, self._home)
 
@@ -106,10 +129,12 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         """A client of BigQuery; starts the embedded one where it is needed.
 
         Raises:
-            TaxiError: There are no usable credentials, or the embedded server did not start.
+            TaxiError: There are no usable credentials, the embedded server did not start, or the run was asked for with
+                another place.
         """
         from taxi_assets.stores.google.clients import bigquery_client
 
+        self.require_run()
         url = self.bigquery_url
         if self.kind == "embedded":
             CLOUD_STORAGE.ensure(Path(self.home))

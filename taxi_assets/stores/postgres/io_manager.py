@@ -6,10 +6,9 @@ import dagster as dg
 
 from taxi_assets import progress
 from taxi_assets.failures import dagster_failures
-from taxi_assets.settings import settings
 from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.stores.table import declared_table, postgres_table
+from taxi_assets.stores.table import declared_table
 from taxi_assets.trips.months import parse_month
 
 
@@ -25,7 +24,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             Failure: The load failed; nothing has changed then.
         """
         with dagster_failures(), progress.task(f"load {obj} into PostgreSQL", "rows") as report:
-            table = postgres_table(declared_table(context), settings().postgres_schema, trial=obj.trial)
+            table = self.postgres.table(declared_table(context), trial=obj.trial)
             result = self.postgres.load(obj, table, Provenance.of(context), lambda rows: report(rows, obj.kept.rows))
             address = self.postgres.address()
         context.add_output_metadata(
@@ -48,6 +47,6 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             Failure: The month was never loaded, or the database cannot be reached.
         """
         with dagster_failures():
-            table = postgres_table(declared_table(context), settings().postgres_schema)
+            table = self.postgres.table(declared_table(context))
             service, month = context.asset_key.path[0], parse_month(context.partition_key)
             return self.postgres.newest_load("postgres", service, month, str(table))

@@ -8,8 +8,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
+from taxi_assets.environment import Environment, read_environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
@@ -28,7 +29,7 @@ from taxi_assets.stores.postgres.connection import (
 from taxi_assets.stores.postgres.load import LoadResult, load_month, month_locked
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
 from taxi_assets.stores.postgres.verify import count_month
-from taxi_assets.stores.table import TableRef
+from taxi_assets.stores.table import TableRef, postgres_table
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     user: str = Field(default="taxi", description="User that loads.")
     connect_timeout: int = Field(default=10, description="Seconds to wait for a connection.")
 
+    _run: Environment | None = PrivateAttr(None)
+
     @classmethod
     def from_settings(cls, configured: Settings) -> PostgresResource:
         """The database that the settings name."""
@@ -55,12 +58,30 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             connect_timeout=configured.postgres_connect_timeout,
         )
 
+    def create_resource(self, context: dg.InitResourceContext) -> PostgresResource:
+        """The resource of a run."""
+        resource = self.model_copy()
+        resource._run = read_environment(context.run and context.run.run_config)
+        return resource
+
+    def table(self, declared: TableRef, *, trial: bool = False) -> TableRef:
+        """The table in the schema that the run was asked for with; outside a run, POSTGRES_SCHEMA overrides it.
+
+        Args:
+            declared: The table that the pipeline's YAML names.
+            trial: Whether the rows are those of a trial.
+        """
+        schema = self._run.postgres.schema_override if self._run else settings().postgres_schema
+        return postgres_table(declared, schema, trial=trial)
+
     def address(self) -> PostgresAddress:
         """The address of the database. Without a host, starts the embedded server.
 
         Raises:
-            TaxiError: The embedded server did not start.
+            TaxiError: The embedded server did not start, or the run was asked for with another database.
         """
+        if self._run:
+            self._run.require_postgres(Environment.here())
         names = ("host", "port", "dbname", "user", "connect_timeout")
         fields = {f"postgres_{name}": getattr(self, name) for name in names}
         return postgres_address(settings().model_copy(update=fields))
