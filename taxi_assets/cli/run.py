@@ -23,6 +23,8 @@ from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
+STORE_NAMES = {"lake": "the lake", "bigquery": "BigQuery"}
+
 
 def run_months(service: str, months: str, only: Sequence[str], options: RunOptions) -> int:
     """Loads the months that are not loaded yet, prints their loads, and returns the exit code.
@@ -112,7 +114,13 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
         )
     if options.limit:
         # A trial has a place in PostgreSQL alone.
-        names = names or ["postgres"]
+        if others := [name for name in names if name != "postgres"]:
+            raise UsageError(
+                f"A trial of {options.limit:,} rows does not go to {STORE_NAMES[others[0]]}.",
+                expected="--only postgres, or a whole month",
+                next_step="leave out --limit, or run the trial with --only postgres",
+            )
+        names = ["postgres"]
     # BigQuery is loaded from the lake, which does not send an unchanged month again.
     needed = {"lake"} if "bigquery" in names else set()
     return [name for name in pipeline.stores if not names or name in {*names, *needed}]

@@ -66,6 +66,7 @@ __all__ = [
     "StepFailureData",
     "WorkerStatus",
     "add_backfill",
+    "as_observation",
     "code_server_has_run",
     "create_execution_plan",
     "execute_run",
@@ -73,6 +74,18 @@ __all__ = [
     "has_ended",
     "requested_backfills",
 ]
+
+
+def as_observation(entry: dg.EventLogEntry) -> dg.EventLogEntry:
+    """The entry of a materialization as one of an observation, which the events' public constructors do not make."""
+    from dagster._core.events import AssetObservationData
+
+    event = entry.get_dagster_event()
+    made = event.step_materialization_data.materialization
+    seen = dg.AssetObservation(made.asset_key, made.description, made.metadata, made.partition)
+    kind = dg.DagsterEventType.ASSET_OBSERVATION.value
+    changed = event._replace(event_type_value=kind, event_specific_data=AssetObservationData(seen))
+    return entry._replace(dagster_event=changed)
 
 
 def execution_plan_snapshot(plan: ExecutionPlan, job: dg.JobDefinition) -> ExecutionPlanSnapshot:

@@ -6,6 +6,7 @@ machine can read. So they have none: each process reads the database's address a
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from taxi_assets.instance.dagster_private import (
     ConfigurableClassData,
     LocalArtifactStorage,
     LocalComputeLogManager,
+    as_observation,
 )
 from taxi_assets.instance.home import dagster_folder
 from taxi_assets.pipeline import read_pipelines
@@ -30,6 +32,14 @@ if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
 
 _ABORTED_TRANSACTION = "25P02"
+
+_MARKS = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+}
+"""The events that change what the UI says of a month."""
 
 SCHEMA = "dagster"
 """The schema of Dagster's tables."""
@@ -85,20 +95,64 @@ def _is_of_pipelines(backfill: PartitionBackfill) -> bool:
 
 
 class TaxiEventLogStorage(PostgresEventLogStorage):
-    """Dagster's event log, without the error of two runs that are the first in a pool at the same time.
+    """Dagster's event log, where a trial leaves the months of its assets as they were.
 
-    The second insert of the pool fails, and Dagster (1.13) goes on in that transaction, which PostgreSQL has aborted.
-    The first insert has made the pool and its slots, so nothing is left to do.
+    A run with a `limit` cleans and loads some rows of a month into a place of their own. Its materializations stand
+    here as observations, its checks not at all: else the UI showed a few rows as the month, and summaries followed.
     """
 
+    def store_event(self, event: dg.EventLogEntry) -> None:
+        """Adds an event; one of a trial only as what it is."""
+        if (kept := self._without_trial(event)) is not None:
+            super().store_event(kept)
+
+    def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Adds events of one type."""
+        kept = [event for event in events if self._without_trial(event) is event]
+        if kept:
+            super().store_event_batch(kept)
+        for event in events:
+            if event not in kept:
+                self.store_event(event)
+
+    def _without_trial(self, event: dg.EventLogEntry) -> dg.EventLogEntry | None:
+        kind = event.dagster_event.event_type if event.dagster_event else None
+        if kind not in _MARKS or not self._is_of_trial(event):
+            return event
+        return as_observation(event) if kind == dg.DagsterEventType.ASSET_MATERIALIZATION else None
+
+    def _is_of_trial(self, event: dg.EventLogEntry) -> bool:
+        key = event.get_dagster_event().asset_key
+        # The fetched file is whole.
+        if key is not None and key.path[-1] == "raw_taxi":
+            return False
+        run_id, known = self._last_run
+        if event.run_id != run_id:
+            run = self._instance.get_run_by_id(event.run_id) if self.has_instance else None
+            known = run is not None and is_trial(run.run_config)
+            self._last_run = event.run_id, known
+        return known
+
+    _last_run = ("", False)
+
     def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
-        """Makes the pool, if it is new; returns whether it has a limit."""
+        """Makes the pool, if it is new; returns whether it has a limit.
+
+        Of two runs that are the first in a pool at the same time, the second insert fails, and Dagster (1.13) goes on
+        in that transaction, which PostgreSQL has aborted. The first has made the pool, so nothing is left to do.
+        """
         try:
             return bool(super().initialize_concurrency_limit_to_default(concurrency_key))
         except InternalError as error:
             if getattr(error.orig, "pgcode", None) == _ABORTED_TRANSACTION:
                 return True
             raise
+
+
+def is_trial(run_config: Mapping[str, Any]) -> bool:
+    """Whether a run cleans some rows of its month only."""
+    ops = (run_config.get("ops") or {}).items()
+    return any((op.get("config") or {}).get("limit") for name, op in ops if name.endswith("_clean"))
 
 
 class TaxiDagsterStorage(DagsterPostgresStorage):

@@ -21,7 +21,7 @@ class TripSourceResource(dg.ConfigurableResource[TripSource]):
     def create_resource(self, context: dg.InitResourceContext) -> TripSourceResource:  # type: ignore[override]
         """The resource of a run."""
         resource = self.model_copy()
-        resource._run = read_environment(context.run and context.run.run_config)
+        resource._run = read_environment(context.run.run_config if context.run else None)
         return resource
 
     def source(self, name: str | None = None) -> TripSource:

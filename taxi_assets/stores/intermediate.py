@@ -1,7 +1,7 @@
 """IO managers of the files on this machine: the fetched file, and a month's cleaned and rejected rows.
 
-The files are below `TAXI_HOME`: `raw/…` as published, `clean/{service}/{month}.parquet` and
-`rejected/{service}/{month}.parquet` as cleaned. A file appears whole or not at all.
+The files are below `TAXI_HOME`: `raw/…` as published, `clean/…` and `rejected/…` as cleaned: see `cleaned`. A file
+appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.files import private_folder, write_private
 from taxi_assets.sources.download import read_record
 from taxi_assets.sources.record import RawFile
+from taxi_assets.stores.cleaned import CleanedFiles
 from taxi_assets.trips.table import TripTable
 
 
@@ -55,40 +56,46 @@ class RawFileIOManager(dg.ConfigurableIOManager):
 
 
 class TripTableIOManager(dg.ConfigurableIOManager):
-    """Keeps a month's rows as one Parquet file below `TAXI_HOME`, moved into place at once."""
+    """Keeps a month's rows as one Parquet file below `TAXI_HOME`, addressed by its content: see `cleaned`."""
 
     home: str
 
-    def _path(self, context: dg.OutputContext | dg.InputContext) -> Path:
+    def _files(self, context: dg.OutputContext | dg.InputContext) -> tuple[str, CleanedFiles]:
         service, asset = context.asset_key.path
-        return Path(self.home) / asset.removesuffix("_taxi") / service / f"{context.partition_key}.parquet"
+        return asset.removesuffix("_taxi"), CleanedFiles(Path(self.home), service, context.partition_key)
 
     def handle_output(self, context: dg.OutputContext, obj: TripTable) -> None:
         """Moves the file of the rows to its place."""
-        path = self._path(context)
-        private_folder(path.parent)
-        obj.path.replace(path)
-        context.add_output_metadata(
-            {
-                "path": dg.MetadataValue.path(str(path)),
-                "bytes": path.stat().st_size,
-                "dagster/partition_row_count": TripTable(path).rows,
-            }
-        )
+        kind, files = self._files(context)
+        path = files.put(kind, obj, context.run_id)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size})
+        if not obj.metadata.get("limit"):
+            # What the UI shows as the rows of the month.
+            context.add_output_metadata({"dagster/partition_row_count": TripTable(path).rows})
 
     def load_input(self, context: dg.InputContext) -> TripTable:
-        """The month's rows, on disk.
+        """The rows that this run cleaned, or the run that it repeats, or else those of the newest full month.
 
         Raises:
             Failure: They are missing.
         """
-        path = self._path(context)
+        kind, files = self._files(context)
         with dagster_failures():
-            if path.exists():
-                return TripTable(path)
-            service, month = context.asset_key.path[0], context.partition_key
+            if table := files.find(kind, _run_ids(context)):
+                return table
+            service, month = files.service, files.month
             raise TaxiError(
                 f"The rows of {context.asset_key.to_user_string()} for {month} are not on this machine.",
-                expected=f"the file {path}",
+                expected=f"a full month in the folder {files.folder(kind)}, or the rows that this run cleaned",
                 next_step=f"materialize {service}/clean_taxi for {month}, or: taxi run {service} --months {month}",
             )
+
+
+def _run_ids(context: dg.InputContext) -> list[str]:
+    """The run of a step, the run that it repeats, the one that that one repeats, and so on."""
+    run: dg.DagsterRun | None = context.step_context.dagster_run
+    found: list[str] = []
+    while run and run.run_id not in found:
+        found.append(run.run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    return found

@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from taxi_assets.environment import Environment, environment_of, with_environment
+from taxi_assets.environment import Environment, environment_of
 from taxi_assets.instance.dagster_private import add_backfill, execute_run
 from taxi_assets.instance.runs import reconstructable_job
 from taxi_assets.settings import settings
@@ -177,6 +177,4 @@ def test_every_job_of_the_project_takes_one(waiting: Waiting) -> None:
     for job in _repository().get_all_jobs():
         run = waiting.instance.create_run_for_job(job_def=job)
         assert environment_of(run.run_config), job.name
-        dg.validate_run_config(
-            job, with_environment({}, Environment.here()) if "etl" not in job.name else run.run_config
-        )
+        dg.validate_run_config(job, run.run_config)

@@ -8,6 +8,8 @@ import dagster as dg
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import PER_DAY
 from taxi_assets.components.summaries.service import ServiceSummaries
+from taxi_assets.failures import dagster_failures
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
@@ -63,13 +65,14 @@ def trips_per_day(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefini
         Table(table, PER_DAY, description),
         lineage,
         "pandas",
-        ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
-        deps=[service.key("bigquery_table")],
+        deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="data_frames",
     )
-    def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.Output[Any]:
         month = parse_month(context.partition_key)
-        days = count_days(clean_taxi, service.trips, month)
+        with dagster_failures():
+            trips = service.rows_in_bigquery(cloud, context)
+        days = count_days(trips, service.trips, month)
         inside = days[days["day"].dt.to_period("M") == f"{month:%Y-%m}"]
         first: list[dict[str, Any]] = days.head(metadata.PREVIEW_ROWS).to_dict("records")  # type: ignore[assignment]
         bars = {str(day.day): trips for day, trips in zip(inside["day"], inside["trips"], strict=True)}

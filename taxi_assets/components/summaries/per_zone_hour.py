@@ -11,7 +11,7 @@ from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.plots import busiest_zones
 from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.month import refuse_trial
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
@@ -31,14 +31,13 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef) -> dg.Assets
         Table(table, PER_ZONE_HOUR, description),
         lineage,
         "arrow",
-        ins={"clean_taxi": dg.AssetIn(service.key("clean_taxi"))},
-        deps=[service.key("bigquery_table")],
+        deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="arrow_tables",
     )
-    def count(context: dg.AssetExecutionContext, clean_taxi: TripTable) -> dg.Output[Any]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.Output[Any]:
         with dagster_failures():
-            refuse_trial(clean_taxi, "the summaries")
-        counted = count_zone_hours(clean_taxi, service.trips)
+            trips = service.rows_in_bigquery(cloud, context)
+        counted = count_zone_hours(trips, service.trips)
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
         rows = counted.append_column(SOURCE_MONTH.name, month)
         first = rows.slice(0, metadata.PREVIEW_ROWS).to_pylist()

@@ -10,10 +10,17 @@ from pydantic import Field, field_validator
 
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
+from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
+from taxi_assets.settings import settings
+from taxi_assets.stores.bigquery.loaded import held_load
 from taxi_assets.stores.bigquery.metadata import table_metadata
+from taxi_assets.stores.cleaned import CleanedFiles
+from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import BigQueryTable, Table, TableRef
 from taxi_assets.trips.columns import SERVICES, Service
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.table import TripTable
 
 ZONES_KEY = dg.AssetKey("taxi_zones")
 
@@ -53,6 +60,26 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""
         return dg.AssetKey([self.service, name])
+
+    def rows_in_bigquery(self, cloud: GoogleCloud, context: dg.AssetExecutionContext) -> TripTable:
+        """The cleaned rows that BigQuery holds for the month: of a full month, never of a trial or another cleaning.
+
+        Raises:
+            TaxiError: BigQuery does not hold the month, or its rows are not on this machine.
+        """
+        month = context.partition_key
+        held = held_load(cloud, self.trips_table, parse_month(month))
+        files = CleanedFiles(settings().taxi_home, self.service, month)
+        if held and (rows := files.matching(held.is_of, context.run_id)):
+            return rows
+        raise TaxiError(
+            f"The cleaned rows of {self.service} {month} that BigQuery holds are not on this machine.",
+            expected=f"a full month of {held.rows:,} rows, from the file {held.sha256}" if held else "a loaded month",
+            found="other cleanings, or none" if held else "no load of that month in BigQuery's load log",
+            where=str(files.folder("clean")),
+            intact="the summary, as it was",
+            next_step=f"load the month again: taxi run {self.service} --months {month} --force",
+        )
 
     def asset(
         self, name: str, table: Table, lineage: dg.TableColumnLineage, tool: str, **options: Any

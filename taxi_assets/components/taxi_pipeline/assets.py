@@ -15,7 +15,7 @@ from taxi_assets.settings import settings
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.lake.manifest import LakeLoad
-from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.stores.month import CleanedMonth, revision
 from taxi_assets.stores.table import TRIAL, TableRef
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import Column
@@ -117,7 +117,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
                     progress=lambda rows: report(rows, None),
                 )
             shared = metadata.summary_metadata(cleaning.summary)
-            shared |= {"synthetic": raw_taxi.synthetic, "limit": config.limit}
+            shared |= {"synthetic": raw_taxi.synthetic, "limit": config.limit, **_trial_mark(config.limit)}
             for output, table in (("clean_taxi", cleaning.kept), ("rejected_taxi", cleaning.rejected)):
                 shown = {**shared, "preview": metadata.preview(table), metadata.LINEAGE: lineage[output]}
                 if output == "clean_taxi":
@@ -128,9 +128,9 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
 
 
 def _file_metadata(file: RawFile, version: str, limit: int | None) -> dict[str, Any]:
-    """The metadata that the cleaned files carry: their source, the version of the cleaning, the limit of a trial."""
+    """The metadata that the cleaned files carry: source, versions of cleaning and code, the limit of a trial."""
     record = file.model_dump(mode="json", exclude=_MACHINE_PARTS)
-    return {"source": record, "cleaning": version, **({"limit": limit} if limit else {})}
+    return {"source": record, "cleaning": version, "code": revision(), **({"limit": limit} if limit else {})}
 
 
 def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:
@@ -175,12 +175,16 @@ def gcs_parquet(pipeline: PipelineSpec, lake: Lake) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
         metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | {"shape": lake.shape},
         kinds={"googlecloud", "parquet"},
+        output_required=False,
     )
     def store(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
-    ) -> dg.Output[CleanedMonth]:
+    ) -> Iterator[dg.Output[CleanedMonth]]:
         month = CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi)
-        return dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
+        if month.trial:
+            context.log.info("A trial goes to PostgreSQL only: the lake and what is loaded from it are skipped.")
+        else:
+            yield dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
 
     return store
 
@@ -210,7 +214,12 @@ def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefiniti
 
 def _month_metadata(kept: TripTable, lineage: dg.TableColumnLineage) -> dict[str, Any]:
     synthetic = bool(kept.metadata["source"]["sample"])
-    return {"preview": metadata.preview(kept), "synthetic": synthetic, metadata.LINEAGE: lineage}
+    trial = _trial_mark(kept.metadata.get("limit"))
+    return {"preview": metadata.preview(kept), "synthetic": synthetic, metadata.LINEAGE: lineage, **trial}
+
+
+def _trial_mark(limit: int | None) -> dict[str, Any]:
+    return {"trial": f"only the first {limit:,} rows of the file"} if limit else {}
 
 
 class Fetch(dg.Config):
@@ -231,7 +240,8 @@ class Clean(dg.Config):
         None,
         ge=1,
         description=f"For a trial: only the first so many rows of the file. They go to the schema `{TRIAL}` of "
-        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month; not to the lake.",
+        "PostgreSQL (or to POSTGRES_SCHEMA, where that is set), never in the place of a full month; lake and BigQuery "
+        "are skipped.",
     )
 
 

@@ -86,7 +86,7 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def create_resource(self, context: dg.InitResourceContext) -> GoogleCloud:
         """The resource of a run: it uses the dataset that the run was asked for with."""
-        run = read_environment(context.run and context.run.run_config)
+        run = read_environment(context.run.run_config if context.run else None)
         if run is None:
             return self
         resource = self.model_copy(update={"dataset": run.bigquery.dataset})

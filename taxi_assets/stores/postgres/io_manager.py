@@ -29,7 +29,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             address = self.postgres.address()
         context.add_output_metadata(
             {
-                "dagster/partition_row_count": result.rows,
+                **({} if obj.trial else {"dagster/partition_row_count": result.rows}),
                 "rejected_rows": result.rejected_rows,
                 "replaced_rows": result.replaced_rows,
                 "load_seconds": round(result.seconds, 2),

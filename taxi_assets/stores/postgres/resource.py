@@ -61,7 +61,7 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def create_resource(self, context: dg.InitResourceContext) -> PostgresResource:
         """The resource of a run."""
         resource = self.model_copy()
-        resource._run = read_environment(context.run and context.run.run_config)
+        resource._run = read_environment(context.run.run_config if context.run else None)
         return resource
 
     def table(self, declared: TableRef, *, trial: bool = False) -> TableRef:
