@@ -30,7 +30,7 @@ class RunOptions:
 
     def config(self, service: str) -> dict[str, Any]:
         """The run configuration for a service."""
-        fetch = {"force": self.force, "source": self.source}
+        fetch = {"force": self.force, "replace_real": self.force, "source": self.source}
         ops: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
         configs = {op: {name: value for name, value in config.items() if value} for op, config in ops.items()}
         config = {"ops": {op: {"config": config} for op, config in configs.items() if config}}

@@ -1,13 +1,16 @@
 """The download of a source's file: written, hashed and checked in one pass, resumed and retried.
 
-The record of a complete file is `{file}.json` beside it, with the file's size and time of change. Where these disagree
-with the file (the process died between the two writes, or someone edited the file), the file is fetched again.
+The record of a complete file is `{file}.json` beside it, with the file's size and time of change. It is written before
+the file moves into place, and keeps the record of the file before: at every moment one of the two is of the file that
+is there, also where the process dies between the two writes. Where both disagree with the file (someone edited it),
+the file is fetched again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,8 +77,9 @@ def fetch_file(transport: Transport, request: Request, retry_policy: RetryPolicy
             if file is known:
                 return known.model_copy(update={"attempts": attempts})
             file = file.model_copy(update={"attempts": attempts, "synthetic": synthetic or file.synthetic})
-            PartialFile(target).move_to_target()
-            _write_record(file)
+            part = PartialFile(target)
+            _write_record(file, part.path)
+            part.move_to_target()
             return file
     except OSError as error:
         raise SourceError(
@@ -177,6 +181,10 @@ def _invalid(error: InvalidContent, response: SourceResponse, url: str) -> Sourc
     )
 
 
+_HOLD_ATTEMPTS = 20
+_HOLD_SECONDS = 0.05
+
+
 class PartialFile:
     """The file during its download, `{file}.part`, and its version, `{file}.part.json`."""
 
@@ -239,10 +247,17 @@ def _exclusive_lock(target: Path, timeout: float) -> Iterator[None]:
 
 
 class _Sidecar(BaseModel):
-    """The content of `{file}.json`: the file's record, and the file's time of change."""
+    """The content of `{file}.json`: the file's record, its time of change, and the same of the file before."""
 
     record: SourceFile
     mtime_ns: int
+    previous: _Sidecar | None = None
+
+    def of(self, status: os.stat_result) -> SourceFile | None:
+        """The record of the file with this size and time of change."""
+        if (status.st_size, status.st_mtime_ns) == (self.record.bytes, self.mtime_ns):
+            return self.record
+        return self.previous.of(status) if self.previous else None
 
 
 def sidecar(path: Path) -> Path:
@@ -250,17 +265,58 @@ def sidecar(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _write_record(record: SourceFile) -> None:
-    content = _Sidecar(record=record, mtime_ns=record.path.stat().st_mtime_ns)
-    write_private(sidecar(record.path), content.model_dump_json(indent=2, by_alias=True))
-
-
-def read_record(path: Path) -> SourceFile | None:
-    """The record of a file; None where the file is missing or was changed since."""
+def _read_sidecar(path: Path) -> _Sidecar | None:
     try:
-        content = _Sidecar.model_validate_json(sidecar(path).read_bytes())
-        status = path.stat()
+        return _Sidecar.model_validate_json(sidecar(path).read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    intact = (status.st_size, status.st_mtime_ns) == (content.record.bytes, content.mtime_ns)
-    return content.record.model_copy(update={"path": path}) if intact else None
+
+
+def _write_record(record: SourceFile, complete: Path) -> None:
+    """Writes the record of a complete file that is not in place yet."""
+    target, previous = record.path, None
+    if (known := _read_sidecar(target)) and target.exists() and (held := known.of(status := target.stat())):
+        previous = _Sidecar(record=held, mtime_ns=status.st_mtime_ns)
+    content = _Sidecar(record=record, mtime_ns=complete.stat().st_mtime_ns, previous=previous)
+    write_private(sidecar(target), content.model_dump_json(indent=2, by_alias=True))
+
+
+def read_record(path: Path, at: Path | None = None) -> SourceFile | None:
+    """The record of a file; None where the file is missing or was changed since.
+
+    Args:
+        path: The file's place.
+        at: Where the file is now, if it is a link to the file that was in that place.
+    """
+    try:
+        status = (at or path).stat()
+    except FileNotFoundError:
+        return None
+    content = _read_sidecar(path)
+    record = content.of(status) if content else None
+    return record.model_copy(update={"path": path}) if record else None
+
+
+@contextmanager
+def held_file(path: Path, folder: Path) -> Iterator[tuple[Path, SourceFile | None]]:
+    """A file as it is now, also if it is replaced during the block, and the record of just these bytes.
+
+    Args:
+        path: The file.
+        folder: An empty folder on the same disk.
+    """
+    link = folder / path.name
+    for _ in range(_HOLD_ATTEMPTS):
+        link.unlink(missing_ok=True)
+        try:
+            link.hardlink_to(path)
+        except OSError:
+            # It is missing, or the disk knows no links.
+            yield path, read_record(path)
+            return
+        # The record may be of a version that came after the link: then that one is held.
+        if record := read_record(path, link):
+            break
+        time.sleep(_HOLD_SECONDS)
+    yield link, record
+    link.unlink(missing_ok=True)

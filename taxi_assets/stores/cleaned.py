@@ -16,7 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ KINDS = ("clean", "rejected")
 """The folders of kept and rejected rows."""
 KEPT_BESIDES = 1
 """How many cleanings of a month stay besides the current one; as many trials."""
-_POINTERS = 20
+_RUNS = 20
 _TRIAL = "trial-"
 
 
@@ -136,9 +136,13 @@ class CleanedFiles:
         if current:
             for kind in KINDS:
                 _remove(self.legacy(kind))
-        pointers = sorted(self.folder("clean").glob("run-*"), key=_changed, reverse=True)
-        for path in pointers[_POINTERS:]:
-            path.unlink(missing_ok=True)
+        keep_newest(self.folder("clean").glob("run-*"))
+
+
+def keep_newest(records: Iterable[Path]) -> None:
+    """Removes the records of all but the newest runs of a month."""
+    for path in sorted(records, key=_changed, reverse=True)[_RUNS:]:
+        path.unlink(missing_ok=True)
 
 
 _held: dict[Path, int] = {}

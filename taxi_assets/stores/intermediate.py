@@ -6,7 +6,6 @@ appears whole or not at all.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -15,13 +14,14 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import private_folder, write_private
 from taxi_assets.sources.download import read_record
-from taxi_assets.sources.record import RawFile
-from taxi_assets.stores.cleaned import CleanedFiles
+from taxi_assets.sources.record import RawFile, SourceFile
+from taxi_assets.stores.cleaned import CleanedFiles, keep_newest
+from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
 
 
 class RawFileIOManager(dg.ConfigurableIOManager):
-    """Records which file `raw_taxi` fetched for a month. The source itself puts files in place."""
+    """Records which file `raw_taxi` fetched for a month, and in which run. The source itself puts files in place."""
 
     home: str
 
@@ -29,30 +29,51 @@ class RawFileIOManager(dg.ConfigurableIOManager):
         return Path(self.home) / "raw" / context.asset_key.path[0] / f"{context.partition_key}.json"
 
     def handle_output(self, context: dg.OutputContext, obj: RawFile) -> None:
-        """Writes the record."""
-        path = self._record(context)
-        private_folder(path.parent)
-        write_private(path, obj.model_dump_json(indent=2))
+        """Writes the record: of the run, and as the newest of the month."""
+        newest = self._record(context)
+        runs = private_folder(private_folder(newest.parent) / "runs")
+        for path in (runs / f"{context.partition_key}-{context.run_id}.json", newest):
+            write_private(path, obj.model_dump_json(indent=2))
+        keep_newest(runs.glob(f"{context.partition_key}-*"))
         context.add_output_metadata({"path": dg.MetadataValue.path(str(obj.path))})
 
     def load_input(self, context: dg.InputContext) -> RawFile:
-        """The file that was fetched last, as it is now.
+        """The file that this run fetched, or the run that it repeats, or else the newest one, as it is now.
 
         Raises:
             Failure: It is missing, or was changed since.
         """
-        service, month = context.asset_key.path[0], context.partition_key
+        newest = self._record(context)
+        of_runs = (newest.parent / "runs" / f"{newest.stem}-{run_id}.json" for run_id in run_ids(context))
+        path = next((path for path in of_runs if path.exists()), newest)
         with dagster_failures():
-            with suppress(FileNotFoundError, ValueError):
-                file = RawFile.model_validate_json(self._record(context).read_text())
-                if current := read_record(file.path):
-                    # Another run may have fetched a newer version since: that is the one that is read.
-                    return file.model_copy(update=vars(current))
-            raise TaxiError(
-                f"The file of {service} {month} is not on this machine as it was fetched.",
-                expected=f"the file that {self._record(context)} names",
-                next_step=f"materialize {service}/raw_taxi for {month}, or: taxi run {service} --months {month}",
-            )
+            try:
+                file = RawFile.model_validate_json(path.read_text())
+            except (FileNotFoundError, ValueError):
+                raise _not_as_fetched(context.asset_key.path[0], context.partition_key, path) from None
+            # A newer version may have been fetched since: that is the one that is read.
+            return require_unchanged(file, read_record(file.path))
+
+
+def require_unchanged(file: RawFile, record: SourceFile | None) -> RawFile:
+    """The file with the record of the bytes that are read.
+
+    Raises:
+        TaxiError: There is no record of them: the file is missing, or was changed since it was fetched.
+    """
+    if record is None:
+        raise _not_as_fetched(file.service, month_name(file.month), file.path)
+    return file.model_copy(update=vars(record))
+
+
+def _not_as_fetched(service: str, month: str, path: Path) -> TaxiError:
+    return TaxiError(
+        f"The file of {service} {month} is not on this machine as it was fetched.",
+        expected="the file and its record",
+        where=str(path),
+        intact="every store",
+        next_step=f"materialize {service}/raw_taxi for {month}, or: taxi run {service} --months {month}",
+    )
 
 
 class TripTableIOManager(dg.ConfigurableIOManager):
@@ -81,7 +102,7 @@ class TripTableIOManager(dg.ConfigurableIOManager):
         """
         kind, files = self._files(context)
         with dagster_failures():
-            if table := files.find(kind, _run_ids(context)):
+            if table := files.find(kind, run_ids(context)):
                 return table
             service, month = files.service, files.month
             raise TaxiError(
@@ -91,10 +112,13 @@ class TripTableIOManager(dg.ConfigurableIOManager):
             )
 
 
-def _run_ids(context: dg.InputContext) -> list[str]:
+def run_ids(context: dg.InputContext) -> list[str]:
     """The run of a step, the run that it repeats, the one that that one repeats, and so on."""
-    run: dg.DagsterRun | None = context.step_context.dagster_run
     found: list[str] = []
+    try:
+        run: dg.DagsterRun | None = context.step_context.dagster_run
+    except dg.DagsterInvariantViolationError:
+        return found
     while run and run.run_id not in found:
         found.append(run.run_id)
         run = context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None

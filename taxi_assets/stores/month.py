@@ -49,6 +49,12 @@ class Provenance:
         return cls(run.run_id, started_by(run.tags), run.run_config)
 
     @property
+    def replaces_real(self) -> bool:
+        """Whether the run was asked to load synthetic trips, or a trial, also where real or full months stand."""
+        ops = self.run_config.get("ops") or {}
+        return any((op.get("config") or {}).get("replace_real") for op in ops.values())
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """The version of the code and the configuration of the run's ops."""
         ops = {name: op["config"] for name, op in self.run_config.get("ops", {}).items() if op.get("config")}

@@ -138,7 +138,7 @@ def test_the_rows_of_a_load_are_found_by_what_they_are(files: CleanedFiles) -> N
     put(files, "newer", 5)
 
     def of_the_load(table: TripTable) -> bool:
-        return table.metadata["source"]["sha256"] == "of 3"
+        return bool(table.metadata["source"]["sha256"] == "of 3")
 
     table = files.matching(of_the_load, "summary")
     assert table

@@ -12,8 +12,10 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import Lake, PipelineSpec
 from taxi_assets.settings import settings
+from taxi_assets.sources.download import held_file
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
+from taxi_assets.stores.intermediate import require_unchanged
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth, revision
 from taxi_assets.stores.table import TRIAL, TableRef
@@ -104,20 +106,25 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     def clean(context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile) -> Iterator[dg.Output[TripTable]]:
         name = f"{pipeline.service} {context.partition_key}"
         with work_folder(settings().taxi_home, f"clean-{name.replace(' ', '-')}") as folder:
-            with dagster_failures(), progress.task(f"clean {name}", "rows") as report:
+            with (
+                dagster_failures(),
+                progress.task(f"clean {name}", "rows") as report,
+                held_file(raw_taxi.path, folder) as (path, record),
+            ):
+                file = require_unchanged(raw_taxi, record)
                 cleaning = clean_file(
-                    raw_taxi.path,
-                    name=raw_taxi.url,
+                    path,
+                    name=file.url,
                     service=service,
-                    month=raw_taxi.month,
+                    month=file.month,
                     rules=pipeline.reject,
                     folder=folder,
-                    metadata=_file_metadata(raw_taxi, version, config.limit),
+                    metadata=_file_metadata(file, version, config.limit),
                     limit=config.limit,
                     progress=lambda rows: report(rows, None),
                 )
             shared = metadata.summary_metadata(cleaning.summary)
-            shared |= {"synthetic": raw_taxi.synthetic, "limit": config.limit, **_trial_mark(config.limit)}
+            shared |= {"synthetic": file.synthetic, "limit": config.limit, **_trial_mark(config.limit)}
             for output, table in (("clean_taxi", cleaning.kept), ("rejected_taxi", cleaning.rejected)):
                 shown = {**shared, "preview": metadata.preview(table), metadata.LINEAGE: lineage[output]}
                 if output == "clean_taxi":
@@ -226,6 +233,11 @@ class Fetch(dg.Config):
     """How a month's file is fetched."""
 
     force: bool = Field(False, description="Fetch the file even though its newest version is on this machine.")
+    replace_real: bool = Field(
+        False,
+        description="Load synthetic trips also over or beside real months, and a trial also over a full one. `taxi run "
+        "--force` sets it. The load log records it.",
+    )
     source: str | None = Field(
         None,
         description="Where this run's file comes from: `tlc`, `mirror`, `sample` (synthetic trips, for embedded stores "

@@ -147,10 +147,12 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         reads=["clean_taxi"],
     )
     not_empty = check_spec(pipeline, "postgres_table", "table_not_empty", "The table holds rows of this month.")
+    text = "No synthetic month stands beside this one, if this one is of a real file."
+    only_real = check_spec(pipeline, "postgres_table", "no_synthetic_months_beside", text)
 
     @dg.multi_asset_check(
         name=f"{pipeline.service}_postgres_checks",
-        specs=[agrees, not_empty],
+        specs=[agrees, not_empty, only_real],
         ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
     )
     def postgres_checks_op(
@@ -161,8 +163,11 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres.table(pipeline.postgres, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
+            beside = postgres.synthetic_beside(pipeline.service, parse_month(context.partition_key), table)
         yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
+        text = f"synthetic months stand in the same table: {', '.join(beside)}" if beside else "none"
+        yield result(only_real, not beside, text, WARN, months=beside)
 
     return postgres_checks_op
 

@@ -12,10 +12,12 @@ from taxi_assets import progress
 from taxi_assets.failures import dagster_failures
 from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.load import load_month
+from taxi_assets.stores.bigquery.loaded import real_months
 from taxi_assets.stores.bigquery.metadata import INTACT, Context, look, month_of, output_metadata, table_of
 from taxi_assets.stores.bigquery.replace import fitted, read_rows, replace_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.guard import HeldMonth, is_synthetic, refuse_worse
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
@@ -43,6 +45,9 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         name = f"load {obj.entry.service} {obj.month} into BigQuery"
         # As in the lake; and two first loads of a month, which delete nothing, would not be in each other's way.
         with dagster_failures(), self.postgres.month_locked(f"{location} {obj.month}"):
+            if is_synthetic(obj.entry) and not provenance.replaces_real:
+                held = [HeldMonth(month, False, False) for month in real_months(self.cloud, declared_table(context))]
+                refuse_worse(replace(obj.entry, store="bigquery", place=location), held)
             with progress.task(name, "rows") as report:
                 done = load_month(self.cloud, obj, declared_table(context), provenance)
                 report(done.rows, done.rows)

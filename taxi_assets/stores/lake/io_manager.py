@@ -11,8 +11,9 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.guard import HeldMonth, is_synthetic, refuse_worse
 from taxi_assets.stores.lake.load import store_month
-from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests
 from taxi_assets.stores.month import CleanedMonth, Provenance, refuse_trial
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets.stores.table import declared_metadata
@@ -31,6 +32,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
         Raises:
             Failure: These are the rows of a trial, or the month could not be stored; the manifest names the old month.
         """
+        run = Provenance.of(context)
         with dagster_failures():
             refuse_trial(obj.kept, "the lake")
         name, shape = f"store {obj} in the lake", declared_metadata(context)["shape"]
@@ -41,8 +43,9 @@ class LakeIOManager(dg.ConfigurableIOManager):
             dagster_failures(),
             self.postgres.month_locked(locked),
         ):
+            self._refuse_synthetic(obj, run)
             with progress.task(name, "rows") as report:
-                rows, run = obj.kept.rows + obj.rejected.rows, Provenance.of(context)
+                rows = obj.kept.rows + obj.rejected.rows
                 done = store_month(self.cloud, obj, shape, folder, run, progress=lambda sent: report(sent, rows))
             log_id = self.postgres.write_load(done.load.entry)
         context.add_output_metadata(
@@ -57,6 +60,12 @@ class LakeIOManager(dg.ConfigurableIOManager):
                 "load_log_id": log_id,
             }
         )
+
+    def _refuse_synthetic(self, month: CleanedMonth, run: Provenance) -> None:
+        entry = month.entry("lake", f"gs://{self.cloud.bucket}/{month.service.name}/", run)
+        if is_synthetic(entry) and not run.replaces_real:
+            loads = read_manifests(self.cloud, month.service.name)
+            refuse_worse(entry, [HeldMonth.of(load.entry) for load in loads])
 
     def load_input(self, context: dg.InputContext) -> LakeLoad:
         """The manifest of the month.

@@ -22,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.stores.guard import must_not_replace, refuse_worse
 from taxi_assets.stores.month import NO_RUN, CleanedMonth, Provenance
 from taxi_assets.stores.postgres.connection import (
     LOADER,
@@ -33,6 +34,7 @@ from taxi_assets.stores.postgres.connection import (
     roles_in_use,
     set_role,
 )
+from taxi_assets.stores.postgres.held import held_months
 from taxi_assets.stores.postgres.load_log import ensure_log, entry_json, insert_statement
 from taxi_assets.stores.postgres.schema import ensure_month, partition, prepare_table, refresh, tables
 from taxi_assets.stores.table import Table, TableRef
@@ -120,6 +122,8 @@ def load_month(
         with _transaction(address, f"taxi load {month} run {(provenance.run_id or '-')[:8]}", roles) as connection:
             cursor = connection.cursor()
             _lock_month(cursor, f"{entry.place} {month_name(month.month)}", wait_seconds)
+            if must_not_replace(entry) and not provenance.replaces_real:
+                refuse_worse(entry, held_months(cursor, entry, pair[0]))
             replaced = _replace(cursor, pair[0], month.month, month.kept, progress)
             replaced_rejected = _replace(cursor, pair[1], month.month, month.rejected, None)
             _verify(cursor, pair[0], month.month, (entry.rows_kept, entry.cents))

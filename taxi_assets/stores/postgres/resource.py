@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr
 from taxi_assets.environment import Environment, read_environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
+from taxi_assets.stores.guard import HeldMonth, synthetic_beside
 from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.postgres.connection import (
     LOADER,
@@ -121,6 +122,12 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The newest load of each store, place and month."""
         with self.connect() as connection:
             return latest_loads(connection, store=store, service=service, months=months)
+
+    def synthetic_beside(self, service: str, month: date, table: TableRef) -> list[str]:
+        """The synthetic months beside a real one in its table, by the load log; none beside a synthetic one."""
+        loads = [load for load in self.latest_loads(store="postgres", service=service) if load.place == str(table)]
+        newest = next((load for load in loads if load.source_month == month), None)
+        return synthetic_beside(newest, map(HeldMonth.of, loads)) if newest else []
 
     def newest_load(self, store: str, service: str, month: date, place: str) -> LoadEntry:
         """The newest load of a month into a place of a store.
