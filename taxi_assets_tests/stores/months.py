@@ -18,15 +18,23 @@ RUN = Provenance("run-1", "a test")
 
 
 def cleaned(
-    folder: Path, kept: int = 3, rejected: int = 2, *, month: date = JANUARY, amount: str = "11.8"
+    folder: Path,
+    kept: int = 3,
+    rejected: int = 2,
+    *,
+    month: date = JANUARY,
+    amount: str = "11.8",
+    synthetic: bool = False,
+    limit: int | None = None,
 ) -> CleanedMonth:
     """A month with that many kept and rejected rows; each kept trip costs that amount."""
-    folder = folder / f"{month_name(month)}-{kept}-{rejected}-{amount}"
+    folder = folder / f"{month_name(month)}-{kept}-{rejected}-{amount}-{synthetic}-{limit}"
     folder.mkdir(parents=True)
     lines = [line(total_amount=amount)] * kept + [line(passenger_count="0")] * rejected
     metadata = {
-        "source": {"url": "http://source/file.csv.gz", "sha256": "ab12", "etag": "e", "bytes": 12},
+        "source": {"url": "http://source/file.csv.gz", "sha256": "ab12", "etag": "e", "bytes": 12, "sample": synthetic},
         "cleaning": "version",
+        **({"limit": limit} if limit else {}),
     }
     cleaning = clean_file(
         csv_file(folder, *lines),

@@ -21,7 +21,7 @@ _HELD = """
 
 
 def held_months(cursor: Cursor, entry: LoadEntry, table: Table) -> list[HeldMonth]:
-    """The months of the load's table whose partitions exist.
+    """The months of the load's table that have rows there.
 
     Args:
         cursor: A cursor whose parameters are written `$1`, in the transaction of the load.
@@ -30,10 +30,13 @@ def held_months(cursor: Cursor, entry: LoadEntry, table: Table) -> list[HeldMont
     """
     cursor.execute(_HELD, (entry.store, entry.service, entry.place))
     held = [HeldMonth(*row) for row in cursor.fetchall()]
-    return [month for month in held if _exists(cursor, partition(table, month.month).postgres.as_string(None))]
+    return [month for month in held if _has_rows(cursor, partition(table, month.month).postgres.as_string(None))]
 
 
-def _exists(cursor: Cursor, name: str) -> bool:
+def _has_rows(cursor: Cursor, name: str) -> bool:
+    """Whether a table exists, with rows in it; the name is quoted."""
     cursor.execute("SELECT to_regclass($1) IS NOT NULL", (name,))
-    row = cursor.fetchone()
-    return bool(row and row[0])
+    if cursor.fetchone() != (True,):
+        return False
+    cursor.execute(f"SELECT EXISTS (SELECT FROM {name})")  # noqa: S608
+    return cursor.fetchone() == (True,)
