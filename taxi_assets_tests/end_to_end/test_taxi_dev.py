@@ -168,10 +168,13 @@ def test_a_run_whose_process_is_killed_is_retried(dev: Development) -> None:
     dev.until("the end of the retry", lambda: not dev.runs(UNDER_WAY))
 
 
-def test_a_taxi_run_that_is_killed_is_found_and_retried(dev: Development) -> None:
+def test_a_taxi_run_that_is_killed_is_found_and_retried_where_it_was_to_load(dev: Development) -> None:
+    """The daemon has neither the schema nor the dataset of the shell."""
     month = "2024-05"
     dev.stall(month)
-    process = dev.taxi.start("run", "yellow", "--months", month, "--only", "postgres")
+    process = dev.taxi.having(POSTGRES_SCHEMA="try1", BIGQUERY_DATASET="try1").start(
+        "run", "yellow", "--months", month, "--only", "postgres"
+    )
     dev.until("the download", dev.server.stalled.is_set)
     (run,) = dev.runs(f"status = 'STARTED' AND {OF_THE_MONTH}")
     process.kill()
@@ -180,13 +183,17 @@ def test_a_taxi_run_that_is_killed_is_found_and_retried(dev: Development) -> Non
     dev.until("the month", lambda: dev.loads(month) == ["postgres"])
     assert dev.runs(f"run_id = '{run}' AND status = 'FAILURE'") == [run]
     dev.until("the end of the retry", lambda: not dev.runs(UNDER_WAY))
+    assert dev.ask("SELECT count(*) FROM try1.yellow_cab_data") == ["4"]
+    assert dev.rows(month) == 0
     assert f"taxi run by {getpass.getuser()}, retry 1" in dev.taxi.well("log", "yellow", "--months", month, "--csv").out
 
 
 def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
     months = [f"2021-{number:02}" for number in range(1, 13)]
+    # Synthetic trips do not stand beside the real months of the tests above.
+    taxi = dev.taxi.having(POSTGRES_SCHEMA="twelve")
     command = ("run", "yellow", "--months", "2021-01:2021-12", "--only", "postgres", "--source", "sample")
-    with dev.taxi.start(*command) as process:
+    with taxi.start(*command) as process:
         dev.until("some months", lambda: sum(bool(dev.loads(month)) for month in months) >= 3)
         daemon = dev.daemon()
         assert daemon
@@ -198,5 +205,6 @@ def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Devel
     assert "12 loaded, 0 loaded already, 0 failed" in said
     assert {month: dev.loads(month) for month in months} == {month: ["postgres"] for month in months}
     assert 1 < int(dev.ask(MOST_AT_ONCE)[0]) <= 4
-    again = dev.taxi.well(*command)
+    assert dev.ask("SELECT count(DISTINCT source_month) FROM twelve.yellow_cab_data") == ["12"]
+    again = taxi.well(*command)
     assert "0 loaded, 12 loaded already, 0 failed" in again.err
