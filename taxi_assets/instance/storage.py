@@ -108,12 +108,12 @@ class TaxiEventLogStorage(PostgresEventLogStorage):
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Adds events of one type."""
-        kept = [event for event in events if self._without_trial(event) is event]
-        if kept:
+        changed = [(event, self._without_trial(event)) for event in events]
+        if kept := [event for event, seen in changed if seen is event]:
             super().store_event_batch(kept)
-        for event in events:
-            if event not in kept:
-                self.store_event(event)
+        for event, seen in changed:
+            if seen is not None and seen is not event:
+                super().store_event(seen)
 
     def _without_trial(self, event: dg.EventLogEntry) -> dg.EventLogEntry | None:
         kind = event.dagster_event.event_type if event.dagster_event else None

@@ -20,7 +20,13 @@ from packaging.requirements import Requirement
 from taxi_assets.instance import dagster_private as private
 from taxi_assets.instance.launcher import TaxiRunLauncher
 from taxi_assets.instance.runs import remote_origin
-from taxi_assets.instance.storage import TaxiArtifactStorage, TaxiComputeLogs, TaxiDagsterStorage, TaxiEventLogStorage
+from taxi_assets.instance.storage import (
+    TaxiArtifactStorage,
+    TaxiComputeLogs,
+    TaxiDagsterStorage,
+    TaxiEventLogStorage,
+    TaxiRunStorage,
+)
 from taxi_assets.settings import PROJECT_ROOT
 
 FOLDERS = ("taxi_assets", "taxi_assets_tests", "benchmarks")
@@ -91,6 +97,11 @@ RECONSTRUCT = "dagster._core.definitions.reconstruct"
         ("dagster._core.storage.local_compute_log_manager", "LocalComputeLogManager", "base_dir inst_data"),
         ("dagster_postgres", "DagsterPostgresStorage", "postgres_url inst_data"),
         ("dagster_postgres", "PostgresEventLogStorage", "postgres_url should_autocreate_tables"),
+        ("dagster_postgres", "PostgresRunStorage", "postgres_url should_autocreate_tables"),
+        ("dagster_postgres", "PostgresRunStorage.has_job_snapshot", "self job_snapshot_id"),
+        ("dagster_postgres", "PostgresRunStorage.get_job_snapshot", "self job_snapshot_id"),
+        ("dagster_postgres", "PostgresRunStorage._get_run_by_id", "self run_id"),
+        ("dagster._core.events", "AssetObservationData", "asset_observation"),
         ("dagster", "deserialize_value", "val as_type"),
         ("dagster", "partition_loading_context", "dynamic_partitions_store"),
         ("dagster", "DagsterInstance.get_backfills", "self filters"),
@@ -137,6 +148,9 @@ def test_the_members_that_are_used_exist() -> None:
     assert {
         "status",
         "partition_names",
+        "asset_selection",
+        "run_config",
+        "job_name",
         "partition_set_origin",
         "asset_backfill_data",
         "backfill_id",
@@ -154,6 +168,25 @@ def test_each_record_is_made_as_this_project_makes_it() -> None:
     assert origin.repository_origin.code_location_origin.location_name == "taxi_assets"
 
 
+def test_a_storage_knows_its_instance() -> None:
+    assert {"has_instance", "_instance"} <= set(dir(dagster_postgres.PostgresEventLogStorage))
+
+
+def test_a_materialization_becomes_an_observation_of_the_same() -> None:
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a"]))
+    def made() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"rows": 3})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([made], partition_key="a", instance=instance)
+        entries = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    seen = private.as_observation(entries[0])
+    assert seen.asset_observation
+    assert (seen.asset_observation.asset_key, seen.asset_observation.partition) == (made.key, "a")
+    assert seen.asset_observation.metadata["rows"].value == 3
+    assert dg.deserialize_value(dg.serialize_value(seen), dg.EventLogEntry) == seen
+
+
 def test_a_launched_run_names_its_process_in_its_event() -> None:
     assert private.EngineEventData.in_process(7).metadata["pid"].value == "7"
 
@@ -166,6 +199,7 @@ BASES = [
     (TaxiRunLauncher, dg.DefaultRunLauncher),
     (TaxiDagsterStorage, dagster_postgres.DagsterPostgresStorage),
     (TaxiEventLogStorage, dagster_postgres.PostgresEventLogStorage),
+    (TaxiRunStorage, dagster_postgres.PostgresRunStorage),
     (TaxiArtifactStorage, private.LocalArtifactStorage),
     (TaxiComputeLogs, private.LocalComputeLogManager),
 ]

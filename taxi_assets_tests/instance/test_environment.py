@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -35,10 +36,10 @@ class Processes:
             self.patch.setenv(name, value)
         settings.cache_clear()
 
-    def create(self, month: str, run_config: Any = None, **more: Any) -> dg.DagsterRun:
-        """Creates a run of the month into PostgreSQL."""
+    def create(self, month: str, run_config: Any = None, assets: Sequence[str] = ASSETS, **more: Any) -> dg.DagsterRun:
+        """Creates a run of the month; without other assets into PostgreSQL."""
         job = self.waiting.job
-        keys = frozenset(dg.AssetKey(["yellow", name]) for name in ASSETS)
+        keys = frozenset(dg.AssetKey(["yellow", name]) for name in assets)
         return self.waiting.instance.create_run_for_job(
             job_def=job.get_subset(asset_selection=keys),
             asset_selection=keys,
@@ -119,7 +120,7 @@ def test_a_source_with_a_password_is_loaded_where_it_is_known_and_refused_elsewh
     assert waiting.rows()[month] == 5
 
 
-def test_another_database_is_refused(processes: Processes) -> None:
+def test_another_database_or_bucket_is_refused(processes: Processes) -> None:
     waiting = processes.waiting
     month = month_name(waiting.months[2])
     waiting.publish(waiting.months[2], 5)
@@ -128,6 +129,13 @@ def test_another_database_is_refused(processes: Processes) -> None:
     error = processes.execute(processes.create(month, {"execution": {"config": {"environment": asked}}}))
     assert "another database" in error
     assert "POSTGRES_HOST" in error
+    assert processes.execute(processes.create(month)) == ""
+    asked = Environment.here().model_dump()
+    asked["lake"]["bucket"] = "elsewhere"
+    config = {"execution": {"config": {"environment": asked}}}
+    error = processes.execute(processes.create(month, config, ["gcs_parquet"]))
+    assert "another lake" in error
+    assert "GCS_BUCKET" in error
 
 
 def test_a_backfill_keeps_the_environment_of_who_asked_for_it(processes: Processes) -> None:

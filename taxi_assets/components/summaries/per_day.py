@@ -1,5 +1,6 @@
 """Trips, passengers and revenue per day, with pandas: small, and the tool that most people know."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -68,15 +69,18 @@ def trips_per_day(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefini
         deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="data_frames",
     )
-    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.Output[Any]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.Output[Any]]:
         month = parse_month(context.partition_key)
         with dagster_failures():
-            trips = service.rows_in_bigquery(cloud, context)
+            held = service.held_in_bigquery(cloud, context)
+            if held is None:
+                return
+            trips = service.rows_in_bigquery(held, context)
         days = count_days(trips, service.trips, month)
         inside = days[days["day"].dt.to_period("M") == f"{month:%Y-%m}"]
         first: list[dict[str, Any]] = days.head(metadata.PREVIEW_ROWS).to_dict("records")  # type: ignore[assignment]
         bars = {str(day.day): trips for day, trips in zip(inside["day"], inside["trips"], strict=True)}
-        return dg.Output(
+        yield dg.Output(
             days,
             metadata={
                 "plot": metadata.bars(f"Trips by day of {context.partition_key}", bars),

@@ -1,5 +1,6 @@
 """Trips per zone and hour, with Arrow compute: for counts of any size, the memory does not grow with the month."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -34,16 +35,19 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef) -> dg.Assets
         deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="arrow_tables",
     )
-    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.Output[Any]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.Output[Any]]:
         with dagster_failures():
-            trips = service.rows_in_bigquery(cloud, context)
+            held = service.held_in_bigquery(cloud, context)
+            if held is None:
+                return
+            trips = service.rows_in_bigquery(held, context)
         counted = count_zone_hours(trips, service.trips)
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
         rows = counted.append_column(SOURCE_MONTH.name, month)
         first = rows.slice(0, metadata.PREVIEW_ROWS).to_pylist()
         preview = metadata.preview_of(first, rows.column_names)
         shown: dict[str, Any] = {"plot": busiest_zones(counted), "preview": preview, metadata.LINEAGE: lineage}
-        return dg.Output(rows, metadata=shown)
+        yield dg.Output(rows, metadata=shown)
 
     return count
 

@@ -1,5 +1,6 @@
 """Revenue per zone and month, in SQL: BigQuery reads its own table of trips, and no row leaves it."""
 
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
@@ -53,8 +54,11 @@ def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: Table
         "sql",
         deps=[service.key("bigquery_table"), ZONES_KEY],
     )
-    def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
+    def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.MaterializeResult[None]]:
         month = parse_month(context.partition_key)
+        with dagster_failures():
+            if service.held_in_bigquery(cloud, context) is None:
+                return
         doing = f"Adding up {service.service} {context.partition_key} in BigQuery"
         with dagster_failures(), bigquery_session(cloud, doing, declared, INTACT) as session:
             table = Table(session.table(declared), REVENUE_PER_ZONE, description)
@@ -64,7 +68,7 @@ def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: Table
             rows = [dict(row) for row in session.query(most)[1]]
         bars = {f"{row['zone'] or 'unknown'} ({row['pu_location_id']})": row["revenue"] for row in rows}
         names = [column.name for column in table.columns]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 **output_metadata(table, done, month),
                 metadata.LINEAGE: lineage,

@@ -13,7 +13,7 @@ from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import PipelineSpec, pipeline_for
 from taxi_assets.settings import settings
-from taxi_assets.stores.bigquery.loaded import held_load
+from taxi_assets.stores.bigquery.loaded import HeldLoad, held_load
 from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.cleaned import CleanedFiles
 from taxi_assets.stores.google.resource import GoogleCloud
@@ -61,21 +61,30 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
         """The key of one of its assets, or of its pipeline's."""
         return dg.AssetKey([self.service, name])
 
-    def rows_in_bigquery(self, cloud: GoogleCloud, context: dg.AssetExecutionContext) -> TripTable:
+    def held_in_bigquery(self, cloud: GoogleCloud, context: dg.AssetExecutionContext) -> HeldLoad | None:
+        """What BigQuery holds of the month; None: nothing, so there is nothing to add up.
+
+        A month that was loaded into another dataset starts its summaries, too.
+        """
+        held = held_load(cloud, self.trips_table, parse_month(context.partition_key))
+        if held is None:
+            context.log.info(f"{self.trips_table} does not hold {context.partition_key}: its summary is skipped.")
+        return held
+
+    def rows_in_bigquery(self, held: HeldLoad, context: dg.AssetExecutionContext) -> TripTable:
         """The cleaned rows that BigQuery holds for the month: of a full month, never of a trial or another cleaning.
 
         Raises:
-            TaxiError: BigQuery does not hold the month, or its rows are not on this machine.
+            TaxiError: They are not on this machine.
         """
         month = context.partition_key
-        held = held_load(cloud, self.trips_table, parse_month(month))
         files = CleanedFiles(settings().taxi_home, self.service, month)
-        if held and (rows := files.matching(held.is_of, context.run_id)):
+        if rows := files.matching(held.is_of, context.run_id):
             return rows
         raise TaxiError(
             f"The cleaned rows of {self.service} {month} that BigQuery holds are not on this machine.",
-            expected=f"a full month of {held.rows:,} rows, from the file {held.sha256}" if held else "a loaded month",
-            found="other cleanings, or none" if held else "no load of that month in BigQuery's load log",
+            expected=f"a full month of {held.rows:,} rows, from the file {held.sha256}",
+            found="other cleanings, or none",
             where=str(files.folder("clean")),
             intact="the summary, as it was",
             next_step=f"load the month again: taxi run {self.service} --months {month} --force",
@@ -91,6 +100,7 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
             partitions_def=months_since(self.pipeline.start),
             metadata={**table_metadata(table), metadata.LINEAGE: lineage},
             automation_condition=follows(self),
+            output_required=False,
             retry_policy=RETRIES,
             pool="bigquery",
             kinds={"bigquery", tool},

@@ -174,6 +174,14 @@ def test_a_trial_takes_no_place_in_a_summary(platform: Platform) -> None:
     assert platform.rows("SELECT SUM(trips) FROM {d}.green_trips_per_zone_hour") == trips
 
 
+def test_a_month_that_bigquery_does_not_hold_is_skipped(platform: Platform) -> None:
+    platform.make("taxi_zones")
+    done = platform.summarize("2020-04")
+    assert done.success, "nobody is alerted"
+    assert not any(done.asset_materializations_for_node(f"green__{name}") for name in NAMES)
+    assert checks(done) == {}
+
+
 def test_the_zones_have_their_names(platform: Platform) -> None:
     platform.make("taxi_zones")
     platform.load("2020-04")
