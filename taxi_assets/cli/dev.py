@@ -16,6 +16,7 @@ from types import FrameType
 from taxi_assets.cli.screen import messages
 from taxi_assets.cli.services import start_all
 from taxi_assets.errors import TaxiError
+from taxi_assets.instance.child import socket_folder
 from taxi_assets.local.service import port_is_free
 from taxi_assets.settings import PROJECT_ROOT, settings
 
@@ -36,6 +37,8 @@ class Supervised:
     began: float = 0.0
     pause: float = 1.0
     due: float = field(default_factory=time.monotonic)
+    groups: list[int] = field(default_factory=list)
+    """Its process group, and those of its predecessors whose runs go on."""
 
     def keep_running(self) -> None:
         """Starts the process if it does not run and its pause is over."""
@@ -46,17 +49,37 @@ class Supervised:
             self.due = now + self.pause
             messages().print(f"The {self.name} ended with {code}; it starts again in {self.pause:.0f} s.")
         if not self.process and now >= self.due:
-            self.process, self.began = subprocess.Popen(self.command, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL), now
+            # The process ends when its standard input does. A terminal's Ctrl-C reaches it through `interrupt` alone.
+            self.process = subprocess.Popen(
+                self.command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, start_new_session=True
+            )
+            self.began = now
+            self.groups.append(self.process.pid)
+        self._send(0)
+
+    def interrupt(self) -> None:
+        """Interrupts the process and what it started: its code server and the runs."""
+        self._send(signal.SIGINT)
 
     def stop(self) -> None:
-        """Interrupts the process; kills it if it does not end."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        """Waits for the end of the interrupted processes; kills those that do not end."""
+        until = time.monotonic() + STOP_SECONDS
+        while self._send(0) and time.monotonic() < until:
+            time.sleep(0.05)
+        self._send(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+
+    def _send(self, number: int) -> list[int]:
+        """Sends a signal to each group of processes that is alive, and forgets the others."""
+        if self.process:
+            self.process.poll()
+        for group in list(self.groups):
             try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                os.killpg(group, number)
+            except ProcessLookupError:
+                self.groups.remove(group)
+        return self.groups
 
 
 def develop(port: int) -> int:
@@ -76,25 +99,32 @@ def develop(port: int) -> int:
             next_step=f"end what listens there, or: taxi dev --port {port + 1}",
         )
     start_all()
-    workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
-    module = [sys.executable, "-m"]
-    daemon = str(Path(sysconfig.get_path("scripts"), "dagster-daemon"))
-    processes = [
-        Supervised("webserver", [*module, "dagster_webserver", "-h", "127.0.0.1", "-p", str(port), *workspace]),
-        Supervised("daemon", [daemon, "run", *workspace]),
-    ]
-    if settings().taxi_webhook_token:
-        processes.append(Supervised("webhook", [*module, "taxi_assets.cli.app", "webhook"]))
     if settings().origin("taxi_ui_url") == "default":
         os.environ["TAXI_UI_URL"] = f"http://127.0.0.1:{port}"
-    messages().print(
-        f"The UI comes up at [bold]http://127.0.0.1:{port}[/]; Ctrl-C ends it. Services stay up: taxi down"
-    )
+    messages().print(f"The UI comes up at [bold]http://127.0.0.1:{port}[/]")
+    messages().print("Ctrl-C ends it. Services stay up: taxi down")
     try:
-        _supervise(processes)
+        with socket_folder(settings().taxi_home) as sockets:
+            _supervise(_processes(port, sockets))
     finally:
         _wipe_heartbeats()
     return 0
+
+
+def _processes(port: int, sockets: Path) -> list[Supervised]:
+    """The processes of `taxi dev`; their code servers listen in the folder of sockets."""
+    child = [sys.executable, "-m", "taxi_assets.instance.child", str(sockets)]
+    workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
+    scripts = Path(sysconfig.get_path("scripts"))
+    processes = [
+        Supervised(
+            "webserver", [*child, str(scripts / "dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), *workspace]
+        ),
+        Supervised("daemon", [*child, str(scripts / "dagster-daemon"), "run", *workspace]),
+    ]
+    if settings().taxi_webhook_token:
+        processes.append(Supervised("webhook", [*child, str(scripts / "taxi"), "webhook"]))
+    return processes
 
 
 def _wipe_heartbeats() -> None:
@@ -120,5 +150,7 @@ def _supervise(processes: list[Supervised]) -> None:
                 process.keep_running()
             time.sleep(CHECK_SECONDS)
     finally:
+        for process in processes:
+            process.interrupt()
         for process in processes:
             process.stop()
