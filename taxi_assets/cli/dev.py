@@ -19,6 +19,8 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.instance.child import socket_folder
 from taxi_assets.local.service import port_is_free
 from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets.ui.server import WORKSPACE, link
+from taxi_assets.ui.token import ensure_token
 
 CHECK_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
@@ -101,7 +103,10 @@ def develop(port: int) -> int:
     start_all()
     if settings().origin("taxi_ui_url") == "default":
         os.environ["TAXI_UI_URL"] = f"http://127.0.0.1:{port}"
-    messages().print(f"The UI comes up at [bold]http://127.0.0.1:{port}[/]")
+    token = ensure_token(settings().taxi_home)
+    # A log is read by others.
+    address = link(port, token) if messages().is_terminal else f"http://127.0.0.1:{port} (the link: taxi status)"
+    messages().print(f"The UI comes up at [bold]{address}[/]", soft_wrap=True)
     messages().print("Ctrl-C ends it. Services stay up: taxi down")
     try:
         with socket_folder(settings().taxi_home) as sockets:
@@ -114,13 +119,10 @@ def develop(port: int) -> int:
 def _processes(port: int, sockets: Path) -> list[Supervised]:
     """The processes of `taxi dev`; their code servers listen in the folder of sockets."""
     child = [sys.executable, "-m", "taxi_assets.instance.child", str(sockets)]
-    workspace = ["-w", str(PROJECT_ROOT / "workspace.yaml")]
     scripts = Path(sysconfig.get_path("scripts"))
     processes = [
-        Supervised(
-            "webserver", [*child, str(scripts / "dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), *workspace]
-        ),
-        Supervised("daemon", [*child, str(scripts / "dagster-daemon"), "run", *workspace]),
+        Supervised("webserver", [sys.executable, "-m", "taxi_assets.ui.server", str(port), str(sockets)]),
+        Supervised("daemon", [*child, str(scripts / "dagster-daemon"), "run", "-w", str(WORKSPACE)]),
     ]
     if settings().taxi_webhook_token:
         processes.append(Supervised("webhook", [*child, str(scripts / "taxi"), "webhook"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from taxi_assets.cli.screen import messages, table
 from taxi_assets.local import services
 from taxi_assets.settings import settings
+from taxi_assets.ui.server import running_links
 
 
 def start_all() -> None:
@@ -25,4 +26,6 @@ def show_status() -> None:
     needed = services.needed(settings())
     for name, service in services.SERVICES.items():
         rows.add_row(name, "yes" if name in needed else "no", service.address(settings().taxi_home) or "not running")
+    for link in running_links(settings().taxi_home):
+        rows.add_row("UI", "by `taxi dev`", link)
     messages().print(rows)

@@ -7,7 +7,9 @@ changes one of the names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from dagster._core.execution.plan.objects import StepFailureData
     from dagster._core.execution.plan.plan import ExecutionPlan
     from dagster._core.snap import ExecutionPlanSnapshot
+    from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
@@ -68,11 +71,13 @@ __all__ = [
     "add_backfill",
     "as_observation",
     "code_server_has_run",
+    "configure_logs",
     "create_execution_plan",
     "execute_run",
     "execution_plan_snapshot",
     "has_ended",
     "requested_backfills",
+    "served_workspace",
 ]
 
 
@@ -159,3 +164,25 @@ def code_server_has_run(server: Mapping[str, Any], run_id: str, *, timeout: int)
     except DagsterUserCodeUnreachableError:
         return None
     return dg.deserialize_value(answer, CanCancelExecutionResult).can_cancel
+
+
+def configure_logs() -> None:
+    """Lets Dagster's loggers print as in `dagster-webserver`; the function of its command line is private."""
+    from dagster._utils.log import configure_loggers
+
+    configure_loggers(formatter="colored", log_level="INFO")
+
+
+@contextmanager
+def served_workspace(instance: dg.DagsterInstance, file: Path) -> Iterator[WorkspaceProcessContext]:
+    """The code locations of a workspace file, as Dagster's web application takes them.
+
+    `dagster-webserver` makes them of these private classes, and gives the caller no place for a middleware.
+    """
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    # The defaults of `dagster-webserver`.
+    instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3600, max_overflow=20)
+    with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(file)]), version=dg.__version__) as context:
+        yield context

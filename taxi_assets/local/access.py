@@ -33,13 +33,17 @@ def secret_file(home: Path) -> Path:
 
 
 def home_secret(home: Path) -> str:
-    """The secret of the home: made at random once, however many processes ask at the same time.
+    """The secret of the home, which both emulators ask for."""
+    return ensure_secret(secret_file(home))
+
+
+def ensure_secret(file: Path) -> str:
+    """The secret in a file: made at random once, however many processes ask at the same time.
 
     One that others could read, or that is not whole, is replaced.
     """
-    file = secret_file(home)
     for _ in range(10):
-        if found := _read(file):
+        if found := read_secret(file):
             return found
         private_folder(file.parent)
         fresh = file.with_name(f"secret.{secrets.token_hex(8)}")
@@ -56,7 +60,8 @@ def home_secret(home: Path) -> str:
     raise RuntimeError(f"{file} changes all the time")
 
 
-def _read(file: Path) -> str | None:
+def read_secret(file: Path) -> str | None:
+    """The secret in a file; None: there is none, or others could read it."""
     with suppress(FileNotFoundError):
         status = file.stat()
         text = file.read_text().strip()

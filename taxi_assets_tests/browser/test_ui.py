@@ -110,6 +110,8 @@ def browser(taxi: Taxi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
         try:
             _wait_for(url)
             shown = Browser(url, tmp_path_factory.mktemp("profile"))
+            (link,) = re.findall(rf"{url}/\?token=\S+", taxi.well("status").err)
+            shown.driver.get(link)
             try:
                 yield shown
             finally:
@@ -123,7 +125,15 @@ def browser(taxi: Taxi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
 def _wait_for(url: str) -> None:
     with requests.Session() as session:
         session.trust_env = False
-        session.get(f"{url}/server_info", timeout=5).raise_for_status()
+        assert session.get(f"{url}/server_info", timeout=5).status_code == 401
+
+
+def test_the_link_logs_the_browser_in_and_leaves_no_token_in_it(browser: Browser) -> None:
+    browser.seen("Overview")
+    assert "token" not in browser.driver.current_url
+    (cookie,) = browser.driver.get_cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert browser.driver.execute_script("return document.cookie + document.referrer") == ""
 
 
 @pytest.mark.timeout(400)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from taxi_assets.sources.sample.files import make_month
 from taxi_assets.stores.postgres.connection import connect
 from taxi_assets.trips.columns import GREEN
 from taxi_assets.trips.months import month_name
+from taxi_assets.ui.token import read_token
 from taxi_assets_tests.host_output import worrying_lines
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 from taxi_assets_tests.webhook.webhook_process import Webhook, webhook
@@ -53,6 +55,14 @@ RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
     status repositoryOrigin { repositoryName repositoryLocationName } } } }"""
 
 
+@dataclass(frozen=True)
+class Ui:
+    """The address of a UI, and the home whose token it wants; None: it wants none."""
+
+    url: str
+    home: Path | None
+
+
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """`taxi webhook`, which runs before, beside and after each host."""
@@ -67,8 +77,8 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
 
 
 @contextmanager
-def serving(taxi: Taxi, command: list[str]) -> Iterator[tuple[str, Path]]:
-    """Runs the host as long as the block: the address of its UI, and its output."""
+def serving(taxi: Taxi, command: list[str]) -> Iterator[tuple[Ui, Path]]:
+    """Runs the host as long as the block: its UI, and its output."""
     port = free_port()
     log = taxi.cwd / f"{command[0]}.log"
     with (
@@ -84,7 +94,7 @@ def serving(taxi: Taxi, command: list[str]) -> Iterator[tuple[str, Path]]:
         ) as process,
     ):
         try:
-            yield f"http://127.0.0.1:{port}", log
+            yield Ui(f"http://127.0.0.1:{port}", taxi.home if command[0] == "taxi" else None), log
         finally:
             servers = [child for child in psutil.Process(process.pid).children(recursive=True) if _serves_code(child)]
             os.killpg(process.pid, signal.SIGINT)
@@ -106,23 +116,25 @@ def _serves_code(process: psutil.Process) -> bool:
     wait=wait_fixed(0.5),
     reraise=True,
 )
-def _loaded(url: str) -> dict[str, Any]:
-    repository: dict[str, Any] = _ask(url, STATES)["repositoriesOrError"]["nodes"][0]
+def _loaded(ui: Ui) -> dict[str, Any]:
+    repository: dict[str, Any] = _ask(ui, STATES)["repositoriesOrError"]["nodes"][0]
     return repository
 
 
 @retry(retry=retry_if_exception_type(LookupError), stop=stop_after_delay(120), wait=wait_fixed(0.5), reraise=True)
-def _ended(url: str, run_id: str) -> dict[str, Any]:
-    run: dict[str, Any] = _ask(url, RUN, id=run_id)["runOrError"]
+def _ended(ui: Ui, run_id: str) -> dict[str, Any]:
+    run: dict[str, Any] = _ask(ui, RUN, id=run_id)["runOrError"]
     if run["status"] not in ("SUCCESS", "FAILURE", "CANCELED"):
         raise LookupError(run["status"])
     return run
 
 
-def _ask(url: str, query: str, **variables: Any) -> Any:
+def _ask(ui: Ui, query: str, **variables: Any) -> Any:
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.post(f"{url}/graphql", json={"query": query, "variables": variables}, timeout=20)
+        if ui.home:
+            session.headers["Authorization"] = f"Bearer {read_token(ui.home)}"
+        answer = session.post(f"{ui.url}/graphql", json={"query": query, "variables": variables}, timeout=20)
     answer.raise_for_status()
     return answer.json()["data"]
 
@@ -131,11 +143,11 @@ def _ask(url: str, query: str, **variables: Any) -> Any:
 def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queues(outside: Webhook, host: str) -> None:
     command, month = HOSTS[host]
     _forget_all_runs(outside.taxi)
-    with serving(outside.taxi, command) as (url, log):
-        repository = _loaded(url)
+    with serving(outside.taxi, command) as (ui, log):
+        repository = _loaded(ui)
         answer = outside.post("/runs", {"service": "green", "month": month_name(month)})
         assert answer.status_code == 202, answer.text
-        run = _ended(url, answer.json()["run_id"])
+        run = _ended(ui, answer.json()["run_id"])
         output = log.read_text()
     assert repository["location"] == {"name": "taxi_assets"}
     found = {item["name"]: item["scheduleState"]["status"] for item in repository["schedules"]}

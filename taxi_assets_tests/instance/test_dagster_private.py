@@ -102,6 +102,13 @@ RECONSTRUCT = "dagster._core.definitions.reconstruct"
         ("dagster_postgres", "PostgresRunStorage.get_job_snapshot", "self job_snapshot_id"),
         ("dagster_postgres", "PostgresRunStorage._get_run_by_id", "self run_id"),
         ("dagster._core.events", "AssetObservationData", "asset_observation"),
+        ("dagster._utils.log", "configure_loggers", "formatter log_level"),
+        ("dagster._core.workspace.context", "WorkspaceProcessContext", "instance workspace_load_target version"),
+        (
+            "dagster_webserver.app",
+            "create_app_from_workspace_process_context",
+            "workspace_process_context live_data_poll_rate",
+        ),
         ("dagster", "deserialize_value", "val as_type"),
         ("dagster", "partition_loading_context", "dynamic_partitions_store"),
         ("dagster", "DagsterInstance.get_backfills", "self filters"),
@@ -161,6 +168,7 @@ def test_each_record_is_made_as_this_project_makes_it() -> None:
     requested = _of(BACKFILL, "BulkActionStatus.REQUESTED")
     assert _of(BACKFILL, "BulkActionsFilter")(statuses=[requested]).statuses == [requested]
     assert _of("dagster._grpc.types", "CanCancelExecutionRequest")(run_id="one").run_id == "one"
+    assert _of("dagster._core.workspace.load_target", "WorkspaceFileTarget")(["one"]).paths == ["one"]
     origin = remote_origin("yellow_taxi_etl")
     assert dg.deserialize_value(dg.serialize_value(origin), private.RemoteJobOrigin) == origin
     assert origin.job_name == "yellow_taxi_etl"
@@ -246,7 +254,7 @@ def test_no_other_module_uses_a_private_module_of_dagster() -> None:
 def test_the_one_module_imports_nothing_of_the_project() -> None:
     tree = ast.parse(Path(str(private.__file__)).read_text())
     roots = {str(node.module).partition(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert roots <= {"__future__", "collections", "typing", "dagster", "dagster_shared"}
+    assert roots <= {"__future__", "collections", "contextlib", "pathlib", "typing", "dagster", "dagster_shared"}
 
 
 @pytest.mark.parametrize(
