@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.local import postgres as embedded
@@ -19,7 +20,9 @@ from taxi_assets.local.service import free_port
 from taxi_assets.pipeline import pipeline_for
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.months import month_name, parse_month
+from taxi_assets.ui.token import read_token
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.nobody import answers, listening
 from taxi_assets_tests.published import csv_body, csv_path
 from taxi_assets_tests.servers import starts_server
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
@@ -138,6 +141,31 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
             process.terminate()
             process.wait(60)
             taxi.well("down")
+
+
+@pytest.mark.root
+def test_another_user_is_refused_by_the_ui_and_the_code_servers(dev: Development) -> None:
+    def ours() -> dict[str, str]:
+        found = listening(dev.process)
+        return {address: of for address, of in found.items() if "taxi_assets.ui.server" in of or " grpc " in of}
+
+    dev.until("the web server and two code servers", lambda: len(ours()) == 3)
+    (*sockets, port) = sorted(ours())
+    refused = answers([port, *sockets])
+    assert refused.pop(port) == "HTTP/1.1 401 Unauthorized"
+    assert set(refused.values()) == {"PermissionError"}
+    assert {Path(path).parent.stat().st_mode & 0o777 for path in sockets} == {0o700}
+    # With the token, the same request is executed.
+    token = read_token(dev.taxi.home)
+    asked = {"query": "{ version }"}
+    for headers, status in (({"Authorization": f"Bearer {token}"}, 200), ({"Authorization": "Bearer x"}, 401)):
+        answer = requests.post(f"http://127.0.0.1:{port}/graphql", json=asked, headers=headers, timeout=30)
+        assert (answer.status_code, "version" in answer.text) == (status, status == 200)
+    assert token is not None
+    assert f"http://127.0.0.1:{port}/?token={token}" in dev.taxi.well("status").err
+    assert token not in dev.log.read_text()
+    shown = [dev.process, *dev.process.children(recursive=True)]
+    assert not any(token in " ".join([*one.cmdline(), *one.environ().values()]) for one in shown)
 
 
 def test_a_new_month_is_loaded_a_changed_one_replaced_and_an_unchanged_one_left_alone(dev: Development) -> None:
