@@ -131,7 +131,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
         command = [str(SCRIPT), "dev", "--port", str(free_port())]
         with log.open("wb") as output:
             process = psutil.Popen(
-                command, cwd=taxi.cwd, env=taxi.environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                cwd=taxi.cwd,
+                env=taxi.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                umask=0,  # Nothing but the folders keeps others out.
             )
         try:
             found = Development(taxi, server, process, log)
