@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,30 @@ def path_of(month: str) -> str:
     return csv_path(parse_month(month))
 
 
+@contextmanager
+def developing(taxi: Taxi, server: FaultyServer) -> Iterator[Development]:
+    """`taxi dev` as long as the block, or until it ends."""
+    log = taxi.cwd / "dev.log"
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            [str(SCRIPT), "dev", "--port", str(free_port())],
+            cwd=taxi.cwd,
+            env=taxi.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            umask=0,  # Nothing but the folders keeps others out.
+        )
+    try:
+        found = Development(taxi, server, process, log)
+        found.until("a first look of the sensor", lambda: bool(server.asked))
+        yield found
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
+
+
 @pytest.fixture(scope="module")
 @starts_server
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
@@ -127,26 +152,9 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
     with FaultyServer() as server:
         taxi = Taxi(tmp_path_factory.mktemp("dev") / "home", tmp_path_factory.mktemp("elsewhere"))
         taxi = taxi.having(TAXI_SOURCE_URL=server.url, TAXI_PUBLICATION_SECONDS="5", TAXI_SAMPLE_ROWS="2000")
-        log = taxi.cwd / "dev.log"
-        command = [str(SCRIPT), "dev", "--port", str(free_port())]
-        with log.open("wb") as output:
-            process = psutil.Popen(
-                command,
-                cwd=taxi.cwd,
-                env=taxi.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                umask=0,  # Nothing but the folders keeps others out.
-            )
-        try:
-            found = Development(taxi, server, process, log)
-            found.until("a first look of the sensor", lambda: bool(server.asked))
+        with developing(taxi, server) as found:
             yield found
-        finally:
-            process.terminate()
-            process.wait(60)
-            taxi.well("down")
+        taxi.well("down")
 
 
 @pytest.mark.root
@@ -242,3 +250,36 @@ def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Devel
     assert dev.ask("SELECT count(DISTINCT source_month) FROM twelve.yellow_cab_data") == ["12"]
     again = taxi.well(*command)
     assert "0 loaded, 12 loaded already, 0 failed" in again.err
+
+
+def commands(process: psutil.Process) -> Iterator[tuple[psutil.Process, str]]:
+    """The descendants of a process, with their command lines."""
+    for one in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            yield one, " ".join(one.cmdline())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_when_it_ends_during_a_run(tmp_path: Path, number: signal.Signals) -> None:
+    month, killed = MONTHS[0], number == signal.SIGKILL
+    with FaultyServer() as server:
+        taxi = Taxi(tmp_path / "home", tmp_path).having(TAXI_SOURCE_URL=server.url, TAXI_PUBLICATION_SECONDS="5")
+        try:
+            with developing(taxi, server) as dev:
+                dev.stall(month)
+                dev.until("the download", server.stalled.is_set)
+                sockets = str(taxi.home / "run" / "code")
+                ours = [one for one, command in commands(dev.process) if sockets in command or "spawn_main" in command]
+                assert len(ours) == 5  # the web server, the daemon, a code server each, the run
+                dev.process.send_signal(number)
+                dev.process.wait(60)
+                if killed:
+                    # The run ends by itself, and its code server after it.
+                    dev.heal(month)
+                assert psutil.wait_procs(ours, timeout=60 if killed else 1)[1] == []
+                dev.heal(month)
+            with developing(taxi, server) as dev:
+                dev.until("the month in every store", lambda: dev.loads(month) == STORES)
+        finally:
+            taxi("down")
