@@ -127,7 +127,7 @@ def private_log(path: Path) -> BinaryIO:
 def work_folder(home: Path, name: str) -> Iterator[Path]:
     """An empty folder for the unfinished files of a step, removed afterwards.
 
-    Its process locks a file in it for as long as it lives. Folders without a living process are removed, too.
+    Its process locks a file beside it for as long as it lives. Folders without a living process are removed, too.
 
     Raises:
         TaxiError: It cannot be created.
@@ -138,12 +138,13 @@ def work_folder(home: Path, name: str) -> Iterator[Path]:
             dead = [folder for folder in root.iterdir() if folder.is_dir() and _is_dead(folder)]
             folder = Path(mkdtemp(prefix=f"{name}.", dir=root))
             held = _take(folder / _LOCK)
+            work = private_folder(folder / "files")
     except OSError as error:
         raise unwritable(root, error) from None
     try:
         for left in dead:
             shutil.rmtree(left, ignore_errors=True)
-        yield folder
+        yield work
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
