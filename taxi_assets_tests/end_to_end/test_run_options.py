@@ -14,9 +14,15 @@ MONTH = "2019-02"
 
 
 @pytest.fixture(scope="module")
-def sample(platform: Taxi) -> Taxi:
-    """`taxi` on synthetic months of 3,000 rows."""
-    return platform.having(TAXI_SAMPLE_ROWS="3000", TAXI_SOURCE_URL="")
+def sample(apart: Taxi) -> Taxi:
+    """`taxi` on synthetic months of 3,000 rows, in a home of its own: elsewhere, real months stand."""
+    return apart.having(TAXI_SAMPLE_ROWS="3000", TAXI_SOURCE_URL="")
+
+
+@pytest.fixture(scope="module")
+def real(sample: Taxi) -> Taxi:
+    """The same, into a schema for real months."""
+    return sample.having(POSTGRES_SCHEMA="real")
 
 
 def month_rows(taxi: Taxi, schema: str) -> int:
@@ -47,30 +53,30 @@ def test_a_trial_does_not_go_to_the_lake(sample: Taxi) -> None:
     assert "A trial of 100 rows does not go to the lake" in said.err
 
 
-def test_a_run_takes_another_source(sample: Taxi) -> None:
-    said = sample("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "ftp://somewhere")
+def test_a_run_takes_another_source(real: Taxi) -> None:
+    said = real("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "ftp://somewhere")
     assert said.code == 1
     assert "cannot take its file from that source" in said.err
-    said = sample("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "https://me:pw@host/data")
+    said = real("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "https://me:pw@host/data")
     assert said.code == 1
     assert "pw" not in said.err
     rows = EXCERPTS.counts("yellow", "2019-03").rows
     address = EXCERPTS.url
-    sample.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", address)
-    found = sample.sql(
+    real.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", address)
+    found = real.sql(
         "SELECT url, rows_read, configuration -> 'ops' -> 'yellow__raw_taxi' ->> 'source' "
         "FROM taxi_assets.load_log WHERE source_month = '2019-03-01' ORDER BY id DESC LIMIT 1"
     )
     assert found == f"{address}/yellow/yellow_tripdata_2019-03.csv.gz,{rows},{address}"
 
 
-def test_the_zones_are_those_of_the_runs_source(sample: Taxi, tmp_path: Path) -> None:
+def test_the_zones_are_those_of_the_runs_source(real: Taxi, tmp_path: Path) -> None:
     (tmp_path / "yellow").symlink_to(EXCERPTS.folder / "yellow")
     (tmp_path / "misc").mkdir()
     lookup = (EXCERPTS.folder / "misc" / "taxi_zone_lookup.csv").read_text().splitlines()
     (tmp_path / "misc" / "taxi_zone_lookup.csv").write_text("\n".join(lookup[:2]))
     source = tmp_path.as_uri()
-    said = sample.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", source, "--force")
+    said = real.well("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", source, "--force")
     assert "zones_known: not in the lookup" in said.err
 
 
