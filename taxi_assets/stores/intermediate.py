@@ -7,9 +7,11 @@ appears whole or not at all.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
+from taxi_assets.environment import SAMPLE, read_environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import private_folder, write_private
@@ -51,6 +53,7 @@ class RawFileIOManager(dg.ConfigurableIOManager):
                 file = RawFile.model_validate_json(path.read_text())
             except (FileNotFoundError, ValueError):
                 raise _not_as_fetched(context.asset_key.path[0], context.partition_key, path) from None
+            _refuse_synthetic(context, file.synthetic, file.url)
             # A newer version may have been fetched since: that is the one that is read.
             return require_unchanged(file, read_record(file.path))
 
@@ -103,6 +106,8 @@ class TripTableIOManager(dg.ConfigurableIOManager):
         kind, files = self._files(context)
         with dagster_failures():
             if table := files.find(kind, run_ids(context)):
+                source = table.metadata.get("source") or {}
+                _refuse_synthetic(context, source.get("sample"), source.get("url"))
                 return table
             service, month = files.service, files.month
             raise TaxiError(
@@ -112,13 +117,38 @@ class TripTableIOManager(dg.ConfigurableIOManager):
             )
 
 
+def _refuse_synthetic(context: dg.InputContext, synthetic: bool | None, url: str | None) -> None:
+    """Keeps synthetic trips that another run left here out of a run that was asked for with a real source."""
+    run = _run(context) if synthetic else None
+    config: Any = run.run_config if run else {}
+    environment = read_environment(config)
+    if environment is None:
+        return
+    asked = environment.source.address
+    named = any((op.get("config") or {}).get("source") for op in (config.get("ops") or {}).values())
+    if named or asked == SAMPLE or (url or "").startswith(asked):
+        return
+    service, month = context.asset_key.path[0], context.partition_key
+    raise TaxiError(
+        f"The trips of {service} {month} on this machine are synthetic, and the run asks for real ones.",
+        expected=f"trips from {asked}",
+        found="synthetic trips, of another run",
+        intact="every store",
+        next_step=f"fetch and clean the month in the same run: taxi run {service} --months {month}",
+    )
+
+
+def _run(context: dg.InputContext) -> dg.DagsterRun | None:
+    try:
+        return context.step_context.dagster_run
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
 def run_ids(context: dg.InputContext) -> list[str]:
     """The run of a step, the run that it repeats, the one that that one repeats, and so on."""
     found: list[str] = []
-    try:
-        run: dg.DagsterRun | None = context.step_context.dagster_run
-    except dg.DagsterInvariantViolationError:
-        return found
+    run = _run(context)
     while run and run.run_id not in found:
         found.append(run.run_id)
         run = context.instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None

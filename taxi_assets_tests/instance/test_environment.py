@@ -138,6 +138,20 @@ def test_another_database_or_bucket_is_refused(processes: Processes) -> None:
     assert "GCS_BUCKET" in error
 
 
+def test_synthetic_trips_of_another_run_are_not_loaded_for_a_real_source(processes: Processes) -> None:
+    waiting = processes.waiting
+    month = month_name(waiting.months[0])
+    waiting.publish(waiting.months[0], 3)
+    processes.begin(TAXI_SOURCE_URL="", TAXI_SAMPLE_ROWS="10", POSTGRES_SCHEMA="try4")
+    assert processes.execute(processes.create(month)) == ""
+    processes.begin(TAXI_SOURCE_URL=waiting.server.url, POSTGRES_SCHEMA=waiting.schema)
+    error = processes.execute(processes.create(month, assets=["postgres_table"]))
+    assert "are synthetic, and the run asks for real ones" in error
+    assert month not in waiting.rows()
+    assert processes.execute(processes.create(month)) == ""
+    assert waiting.rows()[month] == 3
+
+
 def test_a_backfill_keeps_the_environment_of_who_asked_for_it(processes: Processes) -> None:
     instance = processes.waiting.instance
     processes.begin(POSTGRES_SCHEMA="try2")
