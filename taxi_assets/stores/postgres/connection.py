@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 
 OWNER = "taxi_owner"
-"""Owns the schemas, the tables and the load log."""
+"""Owns the schemas and the tables."""
+LEDGER = "taxi_ledger"
+"""Owns the ledger. The user becomes a member for a migration only: see `ledger.py`."""
 LOADER = "taxi_loader"
 """Writes trips and adds to the load log."""
 READER = "taxi_reader"
@@ -34,6 +36,8 @@ ROLES_FILE = "deploy/postgres/roles.sql"
 """For an administrator, where the user may not create roles."""
 
 _logger = logging.getLogger(__name__)
+_corrected: set[str] = set()
+"""The addresses at which this process has corrected the memberships of older code."""
 
 _REFUSED = {
     "28P01": ("refuses the user or the password", "POSTGRES_USER", "POSTGRES_PASSWORD"),
@@ -238,25 +242,53 @@ def lock(connection: Connection, name: str) -> None:
 
 
 def roles_in_use(connection: Connection, address: PostgresAddress) -> bool:
-    """Whether the user is a member of every role. Creates missing roles where it may."""
-    if _is_member(connection):
+    """Whether the user is a member of every role. Creates missing roles and memberships where it may."""
+    members, careless, may_create, closed = _roles(connection)
+    careless = careless and str(address) not in _corrected
+    if may_create and (not members or careless or closed):
+        _corrected.add(str(address))
+        # Grants that an administrator made stay as they are.
+        with suppress(*([psycopg.errors.InsufficientPrivilege] if members else [])):
+            _create_roles(connection)
         return True
-    row = connection.execute("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-    if row and row[0]:
-        _create_roles(connection)
+    if members:
         return True
     _warn_of_missing_roles(str(address))
     return False
 
 
-def _is_member(connection: Connection) -> bool:
+def _roles(connection: Connection) -> tuple[bool, bool, bool, bool]:
+    """What to do about the roles.
+
+    Returns:
+        Whether the user is a member of every role; whether it has the owner's or the loader's rights unasked (a
+        superuser has them anyway); whether it may create roles; whether the owner of the tables may not create schemas
+        in this database of the user.
+    """
     row = connection.execute(
-        "SELECT count(*) FROM pg_roles WHERE rolname = ANY(%s) AND pg_has_role(rolname, 'MEMBER')", [list(ROLES)]
+        """
+        SELECT count(*) = %(count)s,
+               NOT u.rolsuper AND coalesce(bool_or(pg_has_role(r.oid, 'USAGE'))
+                                           FILTER (WHERE r.rolname <> %(reader)s), false),
+               u.rolcreaterole OR u.rolsuper,
+               pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')
+               AND NOT coalesce(bool_or(has_database_privilege(r.oid, current_database(), 'CREATE'))
+                                FILTER (WHERE r.rolname = %(owner)s), false)
+        FROM pg_roles u LEFT JOIN pg_roles r ON r.rolname = ANY(%(roles)s) AND pg_has_role(r.oid, 'MEMBER')
+        WHERE u.rolname = current_user GROUP BY u.rolsuper, u.rolcreaterole
+        """,
+        {"count": len(ROLES), "roles": list(ROLES), "owner": OWNER, "reader": READER},
     ).fetchone()
-    return row == (len(ROLES),)
+    return row or (False, False, False, False)
 
 
 def _create_roles(connection: Connection) -> None:
+    """Creates the roles, and makes the user a member that uses the owner's and the loader's rights only when it asks.
+
+    So a person's statement in `psql` reads, and drops or empties nothing by mistake. Before version 16, PostgreSQL has
+    that choice for all memberships of a user at once: then the user reads by rights of its own.
+    """
+    new = connection.info.server_version >= 160000
     with connection.transaction():
         lock(connection, "roles")
         rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
@@ -264,9 +296,44 @@ def _create_roles(connection: Connection) -> None:
         for role in ROLES:
             if role not in present:
                 connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-            connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(role)))
+            options = f" WITH INHERIT {role == READER}, SET TRUE" if new else ""
+            connection.execute(sql.SQL(f"GRANT {{}} TO CURRENT_USER{options}").format(sql.Identifier(role)))
         database = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, sql.Identifier(OWNER)))
+        if not new:
+            _stop_inheriting(connection)
+
+
+def _stop_inheriting(connection: Connection) -> None:
+    """Before PostgreSQL 16: of a user that is a member of the platform's roles alone, and may read its tables."""
+    others = """
+        SELECT FROM pg_auth_members JOIN pg_roles r ON r.oid = roleid
+        WHERE member = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND rolname <> ALL(%s)
+    """
+    row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    if row == (True,) or connection.execute(others, [list(ROLES)]).rowcount:
+        return
+    tables = """
+        SELECT DISTINCT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relkind IN ('r', 'p') AND pg_get_userbyid(relowner) = %s
+    """
+    schemas = [name for (name,) in connection.execute(tables, [OWNER]).fetchall()]
+    user = sql.SQL(" TO {}").format(sql.Identifier(connection.info.user))
+    connection.execute(set_role(OWNER))
+    for schema in schemas:
+        name = sql.Identifier(schema)
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {}").format(name) + user)
+        connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {}").format(name) + user)
+    connection.execute("RESET ROLE")
+    connection.execute("ALTER ROLE CURRENT_USER NOINHERIT")
+
+
+def reader_roles(connection: Connection) -> sql.Composed:
+    """Whom the right to read is granted: the reader, and before PostgreSQL 16 the user itself."""
+    reader = sql.Identifier(READER)
+    if connection.info.server_version >= 160000:
+        return sql.Composed([reader])
+    return sql.SQL("{}, {}").format(reader, sql.Identifier(connection.info.user))
 
 
 @lru_cache

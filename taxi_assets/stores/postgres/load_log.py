@@ -1,7 +1,8 @@
-"""The load log: which month is in each store, from which file, and who loaded it.
+"""The load log, the ledger's table: which month is in each store, from which file, and who loaded it.
 
-The table `taxi_assets.load_log` of PostgreSQL has a row for each load of a month into any store. A month is loaded if
-it is in this table. Rows are only added: the loader's role may do no more, and a trigger refuses the rest to everybody.
+The table `taxi_assets.load_log` of PostgreSQL has a row for each load of a month into any store. Rows are only added:
+the loader's role may do no more, and a trigger refuses the rest to everybody. What is in a store is what its own record
+says: the lake's manifest, BigQuery's load log, and in PostgreSQL this table, written with the rows.
 """
 
 from __future__ import annotations
@@ -12,58 +13,16 @@ from dataclasses import asdict, fields
 from datetime import date
 from typing import TYPE_CHECKING
 
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres.connection import LOADER, READER, lock
+from taxi_assets.stores.postgres.connection import lock
+from taxi_assets.stores.postgres.ledger import ensure_ledger, ledger_state
+from taxi_assets.stores.record import same_load
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
-
-_DDL = """
-CREATE SCHEMA IF NOT EXISTS taxi_assets;
-CREATE TABLE taxi_assets.load_log (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    store text NOT NULL,
-    service text NOT NULL,
-    source_month date NOT NULL,
-    place text NOT NULL,
-    rows_read bigint NOT NULL,
-    rows_kept bigint NOT NULL,
-    rows_rejected bigint NOT NULL,
-    cents bigint NOT NULL,
-    cents_rejected bigint NOT NULL,
-    rejected jsonb NOT NULL,
-    url text,
-    sha256 text,
-    etag text,
-    last_modified text,
-    source_bytes bigint,
-    run_id text,
-    started_by text,
-    code_version text,
-    configuration jsonb NOT NULL,
-    seconds double precision,
-    CHECK (rows_read = rows_kept + rows_rejected)
-);
-CREATE INDEX ON taxi_assets.load_log (store, service, source_month, place, id);
-COMMENT ON TABLE taxi_assets.load_log IS
-    'One row a load of a month of trips into a store: from which file, how much, by whom. Rows are only added.';
-CREATE FUNCTION taxi_assets.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'the log of loads is only added to' USING ERRCODE = 'insufficient_privilege';
-END $$;
-CREATE TRIGGER only_added BEFORE UPDATE OR DELETE OR TRUNCATE ON taxi_assets.load_log
-    FOR EACH STATEMENT EXECUTE FUNCTION taxi_assets.refuse_change();
-"""
-_GRANTS = """
-GRANT USAGE ON SCHEMA taxi_assets TO {loader}, {reader};
-GRANT SELECT, INSERT ON taxi_assets.load_log TO {loader};
-GRANT SELECT ON taxi_assets.load_log TO {reader};
-"""
 
 _COLUMNS = ", ".join(column.name for column in fields(LoadEntry) if column.name not in ("id", "loaded_at"))
 
@@ -76,22 +35,19 @@ def log_exists(connection: Connection) -> bool:
 
 
 def ensure_log(connection: Connection, roles: bool) -> None:
-    """Creates the log where it is missing.
+    """Creates the log where it is missing, and migrates it: see `ensure_ledger`.
 
     Args:
         connection: A connection of the owner.
         roles: Whether the roles exist, to be granted rights.
     """
-    if log_exists(connection):
-        return
-    with connection.transaction():
-        lock(connection, "log")
-        if log_exists(connection):
-            return
-        connection.execute(_DDL)
-        if roles:
-            names = {"loader": sql.Identifier(LOADER), "reader": sql.Identifier(READER)}
-            connection.execute(sql.SQL(_GRANTS).format(**names))
+    ensure_ledger(connection, roles)
+
+
+def ledger_identity(connection: Connection) -> str | None:
+    """The identity of the ledger; None: it has none yet."""
+    state = ledger_state(connection)
+    return state.identity if state else None
 
 
 def insert_statement(placeholder: str) -> str:
@@ -120,7 +76,10 @@ def latest_loads(
     service: str | None = None,
     months: Sequence[date] | None = None,
 ) -> list[LoadEntry]:
-    """The newest load of each store, place and month, oldest month first; None: all stores, services, months."""
+    """The newest load of each store, place and month, oldest month first; None: all stores, services, months.
+
+    The newest has the highest token, which orders two writers of a bucket, then the highest id.
+    """
     if not log_exists(connection):
         return []
     query = """
@@ -128,10 +87,28 @@ def latest_loads(
         WHERE (%(store)s::text IS NULL OR store = %(store)s)
           AND (%(service)s::text IS NULL OR service = %(service)s)
           AND (%(months)s::date[] IS NULL OR source_month = ANY(%(months)s))
-        ORDER BY store, service, source_month, place, id DESC
+        ORDER BY store, service, source_month, place, (configuration ->> 'token')::bigint DESC NULLS LAST, id DESC
     """
     wanted = {"store": store, "service": service, "months": list(months) if months is not None else None}
     with connection.cursor(row_factory=dict_row) as cursor:
         known = {column.name for column in fields(LoadEntry)}
         rows = cursor.execute(query, wanted).fetchall()
     return [LoadEntry(**{name: value for name, value in row.items() if name in known}) for row in rows]
+
+
+def write_missing(connection: Connection, entries: Sequence[LoadEntry]) -> list[LoadEntry]:
+    """Adds loads that their stores have and the ledger lacks; returns those that it still lacked.
+
+    Args:
+        connection: A connection of the loader.
+        entries: The loads, by the stores' own records.
+    """
+    written = []
+    for entry in entries:
+        with connection.transaction():
+            lock(connection, f"log {entry.place} {entry.source_month}")
+            known = latest_loads(connection, store=entry.store, service=entry.service, months=[entry.source_month])
+            if not any(load.place == entry.place and same_load(entry, load) for load in known):
+                write_load(connection, entry)
+                written.append(entry)
+    return written

@@ -27,6 +27,7 @@ from taxi_assets.stores.postgres.connection import (
     roles_in_use,
     set_role,
 )
+from taxi_assets.stores.postgres.ledger import ensure_ledger
 from taxi_assets.stores.postgres.load import LoadResult, load_month, month_locked
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
 from taxi_assets.stores.postgres.verify import count_month
@@ -148,6 +149,21 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def month_locked(self, name: str) -> AbstractContextManager[None]:
         """Lets one load of a month into a place run at a time: see `month_locked`."""
         return month_locked(self.address(), name)
+
+    def ledger_identity(self) -> str:
+        """The identity of the ledger, for the records of the stores that it does not stand in.
+
+        Asked for before a load: it makes or migrates the ledger.
+
+        Raises:
+            TransientError: The database cannot be reached.
+            TaxiError: The ledger is newer than this code: a load would not be written into it.
+        """
+        address = self.address()
+        with clear_errors(address, "Reading the ledger"), connect(address, "taxi ledger") as connection:
+            if roles := roles_in_use(connection, address):
+                connection.execute(set_role(OWNER))
+            return ensure_ledger(connection, roles).identity
 
     def write_load(self, entry: LoadEntry) -> int:
         """Adds a load into any store to the load log; returns its id."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.postgres.connection import LOADER, READER, lock
+from taxi_assets.stores.postgres.connection import LOADER, lock, reader_roles
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 
@@ -141,13 +141,13 @@ def _create(connection: Connection, table: Table, roles: bool) -> None:
     if roles:
         usage = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}, {}")
         schema = sql.Identifier(table.ref.namespace)
-        connection.execute(usage.format(schema, sql.Identifier(LOADER), sql.Identifier(READER)))
+        connection.execute(usage.format(schema, sql.Identifier(LOADER), reader_roles(connection)))
         _grant(connection, table.ref.postgres)
 
 
 def _grant(connection: Connection, name: sql.Identifier) -> None:
     connection.execute(sql.SQL("GRANT SELECT, INSERT, DELETE ON {} TO {}").format(name, sql.Identifier(LOADER)))
-    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(name, sql.Identifier(READER)))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(name, reader_roles(connection)))
 
 
 def _comment(connection: Connection, table: Table) -> None:
