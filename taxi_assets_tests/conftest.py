@@ -26,6 +26,7 @@ from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Proxy, in_front_of
 from taxi_assets_tests.published import Waiting
 from taxi_assets_tests.real_months import EXCERPTS, FULL_MONTHS, RealMonths
+from taxi_assets_tests.three_stores import ThreeStores, three_stores
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -203,6 +204,13 @@ def cloud(services: GoogleCloud) -> GoogleCloud:
     number = next(_numbers)
     services.storage().create_bucket(f"lake-{number}")
     return GoogleCloud(home=services.home, bucket=f"lake-{number}", dataset=f"trips_{number}")
+
+
+@pytest.fixture
+def three(cloud: GoogleCloud, postgres: PostgresAddress, home: Path, tmp_path: Path) -> Iterator[ThreeStores]:
+    """All three stores, with a ledger of their own."""
+    with three_stores(cloud, postgres, home, tmp_path) as found:
+        yield found
 
 
 @pytest.fixture

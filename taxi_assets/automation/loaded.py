@@ -1,18 +1,26 @@
-"""The months that are loaded, by the load log, and whether the source still has the same files."""
+"""The months that are loaded, by the ledger and the stores' own records, and whether the source has the same files.
+
+A store's record is the truth about the store: what the ledger names and the store has lost is not loaded, and what the
+store has is loaded, also if a run was killed before it wrote the ledger.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from taxi_assets.automation.records import cloud_records, postgres_records
 from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.settings import settings
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.source import TripSource
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres.load_log import latest_loads
+from taxi_assets.stores.postgres.connection import postgres_address
+from taxi_assets.stores.postgres.load_log import latest_loads, ledger_identity, write_missing
+from taxi_assets.stores.record import StoreRecord, ledger_of, order
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
@@ -34,15 +42,21 @@ class Loaded:
     Attributes:
         loads: One a store.
         missing: The wanted stores that do not have the month.
+        lost: The stores of these that had it by the ledger → what they lack, in words.
+        unwritten: Loads of this home that a store has and the ledger lacks.
+        outdated: Whether a load was made by other rules or columns than today's.
     """
 
     loads: Sequence[LoadEntry]
     missing: Sequence[str]
+    lost: Mapping[str, str] = field(default_factory=dict)
+    unwritten: Sequence[LoadEntry] = ()
+    outdated: bool = False
 
     @property
     def newest(self) -> LoadEntry | None:
         """The load that happened last."""
-        return max(self.loads, key=lambda load: load.id or 0, default=None)
+        return max(self.loads, key=lambda load: (load.id is None, load.id or 0), default=None)
 
     @property
     def file(self) -> Published | None:
@@ -78,26 +92,77 @@ def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     return sorted(selected, key=lambda entry: (entry.source_month, entry.store))
 
 
-def loaded(connection: Connection, wanted: MonthSelection) -> dict[date, Loaded]:
-    """Month → its loads, trials left out."""
+def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = False) -> dict[date, Loaded]:
+    """Month → its loads, trials left out.
+
+    Args:
+        connection: A connection of the reader.
+        wanted: The months; stores are asked for those of them that the ledger knows.
+        whole: Whether only months matter that every store has: the others are not asked for any further.
+
+    Raises:
+        TaxiError: A store does not answer: nothing is known then.
+    """
     full = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
-    by_month = {month: [entry for entry in full if entry.source_month == month] for month in wanted.months}
-    return {
-        month: Loaded(loads, [store for store in wanted.stores if store not in {load.store for load in loads}])
-        for month, loads in by_month.items()
-    }
+    ledger = {(entry.store, entry.source_month): entry for entry in full}
+    identity = ledger_identity(connection)
+    known = {month for _, month in ledger}
+    found: dict[date, list[_Found]] = {month: [] for month in wanted.months}
+    for store in wanted.stores:
+        asked = {month for month in known if not whole or all(one.load for one in found[month])}
+        records = (
+            postgres_records(connection, full) if store == "postgres" else cloud_records(wanted.pipeline, store, asked)
+        )
+        for month in wanted.months:
+            found[month].append(_found(store, ledger.get((store, month)), records.get(month), identity))
+    return {month: _loaded(wanted.pipeline, each) for month, each in found.items()}
+
+
+@dataclass(frozen=True)
+class _Found:
+    store: str
+    load: LoadEntry | None = None
+    lost: str = ""
+    unwritten: bool = False
+
+
+def _found(store: str, ledger: LoadEntry | None, record: StoreRecord | None, identity: str | None) -> _Found:
+    """What a store has of a month."""
+    if record is None:
+        return _Found(store, lost=f"{ledger.place} has no record of it" if ledger else "")
+    if record.lost:
+        return _Found(store, lost=record.lost)
+    if ledger is not None and record.is_load(ledger):
+        return _Found(store, ledger)
+    ours = ledger_of(record.entry.configuration) == identity
+    newer = ledger is None or order(record.entry) > order(ledger)
+    return _Found(store, record.entry, unwritten=ours and newer)
+
+
+def _loaded(pipeline: PipelineSpec, found: Sequence[_Found]) -> Loaded:
+    loads = [one.load for one in found if one.load]
+    month = [replace(load, place=pipeline.location(load.store, load.source_month)) for load in loads]
+    return Loaded(
+        loads=month,
+        missing=[one.store for one in found if not one.load],
+        lost={one.store: one.lost for one in found if one.lost},
+        unwritten=[load for load, one in zip(month, (one for one in found if one.load), strict=True) if one.unwritten],
+        outdated=any(load.code_version != pipeline.version for load in loads),
+    )
 
 
 def already_loaded(connection: Connection, source: TripSource, wanted: MonthSelection) -> list[date]:
     """The months that every store has from the file that the source has now, cleaned by today's rules.
 
+    Adds to the ledger what a store has and the ledger lacks.
+
     Raises:
-        TaxiError: The source or the database does not answer.
+        TaxiError: The source, the database or a store does not answer.
     """
-    version = wanted.pipeline.version
     unchanged = []
-    for month, loads in loaded(connection, wanted).items():
-        if not loads.missing and all(load.code_version == version for load in loads.loads):
+    for month, loads in loaded(connection, wanted, whole=True).items():
+        write_missing(postgres_address(settings()), loads.unwritten)
+        if not loads.missing and not loads.outdated:
             published = source.probe(wanted.pipeline.service, month, known=loads.file)
             if published and loads.is_from(published):
                 unchanged.append(month)

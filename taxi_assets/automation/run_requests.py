@@ -40,6 +40,7 @@ class SkipCause(Enum):
     NOT_PUBLISHED = "is not published"
     IN_PROGRESS = "has a run that waits or is under way"
     LOADED = "is loaded already"
+    OUTDATED = "is loaded by older rules or columns: a person loads it again ({})"
     FAILED = "failed in run {}: it is asked for again when its file changes, or by a person"
     FAILED_TRANSIENTLY = "failed in run {}: it is asked for again a day after that"
 
@@ -162,6 +163,8 @@ def _decide_month(
     if busy:
         return Skip(SkipCause.IN_PROGRESS)
     if not loaded.missing and (loaded.is_from(published) or not changed):
+        if loaded.outdated:
+            return Skip(SkipCause.OUTDATED, f"taxi run {loaded.loads[0].service} --outdated")
         return Skip(SkipCause.LOADED)
     version = version_of(published)
     last = last_attempt(instance, version)
@@ -174,7 +177,7 @@ def _decide_month(
 
 
 def _request(pipeline: PipelineSpec, month: str, wanted: _Wanted, loaded: Loaded) -> dg.RunRequest:
-    after = loaded.newest.id if loaded.newest else 0
+    after = (loaded.newest.id or str(loaded.newest.loaded_at)) if loaded.newest else 0
     return dg.RunRequest(
         run_key=f"{pipeline.service} {month} {wanted.version} after load {after} try {wanted.attempts + 1}",
         partition_key=month,

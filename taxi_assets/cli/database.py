@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from psycopg import IsolationLevel
+
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres.connection import READER, clear_errors, connect_as, postgres_address
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def reader() -> Iterator[Connection]:
-    """A connection of the role that can only read.
+def reader(*, snapshot: bool = False) -> Iterator[Connection]:
+    """A connection of the role that can only read; with `snapshot`, all its queries see one moment.
 
     Raises:
         TaxiError: The database cannot be reached, or refuses.
@@ -24,4 +26,6 @@ def reader() -> Iterator[Connection]:
     with clear_errors(address, "The query"), connect_as(READER, address) as connection:
         connection.autocommit = False
         connection.read_only = True
+        if snapshot:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
         yield connection

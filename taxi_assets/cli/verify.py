@@ -1,8 +1,9 @@
-"""`taxi verify`: counts every loaded month in every store, and compares it with the store's own load log."""
+"""`taxi verify`: compares the ledger, each store's own record and what stands in the store, month by month."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,61 +12,192 @@ from taxi_assets.cli.database import reader
 from taxi_assets.cli.screen import messages, table
 from taxi_assets.pipeline import PipelineSpec, pipeline_for, read_pipelines
 from taxi_assets.settings import settings
-from taxi_assets.stores.month import VerifiedMonth
+from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.postgres import verify as postgres
+from taxi_assets.stores.postgres.connection import postgres_address
+from taxi_assets.stores.postgres.load_log import latest_loads, ledger_identity, write_missing
+from taxi_assets.stores.record import Comparison, Verdict, compare
+from taxi_assets.stores.table import postgres_table
 from taxi_assets.trips.months import month_name, parse_months
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from taxi_assets.stores.postgres.connection import Connection
+
 
 def verify_loads(service: str | None, months: str | None) -> int:
-    """Prints the months that differ; returns 1 if any does.
+    """Prints the months that differ or are lost, and the commands that mend them; returns 1 if there are any.
+
+    A load that a store has and the ledger lacks, because its run was killed between the two, is added to the ledger.
 
     Raises:
         TaxiError: The service or a month is none; a store cannot be reached.
     """
     pipelines = [pipeline_for(service)] if service else list(read_pipelines().values())
     wanted = parse_months(months) if months else None
-    loaded = [*_in_postgres(service, wanted), *(month for pipeline in pipelines for month in _in_cloud(pipeline))]
-    selected = [month for month in loaded if wanted is None or month.month in wanted]
-    differing = [month for month in selected if not month.agrees]
+    with reader(snapshot=True) as connection:
+        compared, places = _compare_postgres(connection, pipelines, service, wanted)
+        ledger = latest_loads(connection, service=service, months=wanted)
+        identity = ledger_identity(connection)
+    compared += [item for pipeline in pipelines for item in _compare_cloud(pipeline, ledger, identity, wanted)]
+    _add_to_ledger([item for item in compared if item.verdict is Verdict.UNWRITTEN])
+    differing = [item for item in compared if item.verdict is Verdict.DIFFERS]
+    others = [item for item in compared if item.verdict is Verdict.OTHER_HOME]
     if differing:
         messages().print("[bold red]What differs:[/]")
-        messages().print(_table(differing))
-    agreeing = len(selected) - len(differing)
-    messages().print(f"{agreeing} of {len(selected)} loaded months agree with their load log, in rows and cents.")
-    if not selected:
+        messages().print(_differences(differing))
+    _print_others(others)
+    _print_dropped(places)
+    _print_outdated(pipelines, compared)
+    own = len(compared) - len(others)
+    agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in rows and cents."
+    messages().print(agreeing)
+    if not compared:
         messages().print("Nothing is loaded yet: taxi run yellow --months 2021-01")
     return 1 if differing else 0
 
 
-def _in_postgres(service: str | None, months: list[date] | None) -> Iterator[VerifiedMonth]:
-    with reader() as connection:
-        yield from postgres.verify_months(connection, service, months)
+def _compare_postgres(
+    connection: Connection, pipelines: Sequence[PipelineSpec], service: str | None, months: list[date] | None
+) -> tuple[list[Comparison], list[str]]:
+    """The months in PostgreSQL; and the places of trials that are gone with their tables."""
+    declared = {(each.service, each.postgres) for each in pipelines}
+    declared |= {(each.service, postgres_table(each.postgres, settings().postgres_schema)) for each in pipelines}
+    compared, dropped = [], set()
+    exists: dict[str, bool] = {}
+    for month in postgres.verify_months(connection, service, months, sorted(declared, key=str)):
+        place = postgres.table_of(month.location)
+        if (month.service, place) not in declared:
+            if month.location not in exists:
+                exists[month.location] = postgres.exists(connection, place)
+            if not exists[month.location]:
+                dropped.add(month.location)
+                continue
+        compared.append(compare(month, month.entry, None))
+    return compared, sorted(dropped)
 
 
-def _in_cloud(pipeline: PipelineSpec) -> Iterator[VerifiedMonth]:
+def _compare_cloud(
+    pipeline: PipelineSpec, ledger: Sequence[LoadEntry], identity: str | None, months: list[date] | None
+) -> Iterator[Comparison]:
+    for store in ("lake", "bigquery"):
+        if store in pipeline.stores:
+            compared = _compare_store(store, pipeline, ledger, identity, months)
+            if any(item.verdict is not Verdict.AGREES for item in compared):
+                # A load may have ended between two requests: what differs twice, differs.
+                with reader() as connection:
+                    newer = latest_loads(connection, store=store, service=pipeline.service, months=months)
+                compared = _compare_store(store, pipeline, newer, identity, months)
+            yield from compared
+
+
+def _compare_store(
+    store: str,
+    pipeline: PipelineSpec,
+    ledger: Sequence[LoadEntry],
+    identity: str | None,
+    months: list[date] | None,
+) -> list[Comparison]:
+    here = {
+        entry.source_month: entry
+        for entry in ledger
+        if (entry.store, entry.service) == (store, pipeline.service)
+        and entry.place == pipeline.location(store, entry.source_month)
+    }
+    found = {month.month: month for month in _counted(store, pipeline, sorted(here), months)}
+    for month in here.keys() - found.keys():
+        found[month] = VerifiedMonth(store, pipeline.service, month, here[month].place, None, (0, 0))
+    return [compare(found[month], here.get(month), identity) for month in sorted(found)]
+
+
+def _counted(
+    store: str, pipeline: PipelineSpec, in_ledger: Sequence[date], months: list[date] | None
+) -> Iterator[VerifiedMonth]:
     from taxi_assets.files import work_folder
     from taxi_assets.stores.bigquery import verify as bigquery
     from taxi_assets.stores.google.resource import GoogleCloud
     from taxi_assets.stores.lake import verify as lake
 
     cloud = GoogleCloud.from_settings(settings())
-    if pipeline.lake:
+    if store == "lake":
         with work_folder(Path(cloud.home), f"verify-{pipeline.service}") as folder:
-            yield from lake.verify_months(cloud, pipeline.service, folder)
-    if pipeline.bigquery:
-        yield from bigquery.verify_months(cloud, pipeline.service, pipeline.bigquery)
+            yield from lake.verify_months(cloud, pipeline.service, folder, months)
+    elif pipeline.bigquery:
+        for month in bigquery.verify_months(cloud, pipeline.service, pipeline.bigquery, months):
+            place = pipeline.location(store, month.month)
+            yield replace(month, entry=month.entry and replace(month.entry, place=place))
 
 
-def _table(differing: list[VerifiedMonth]) -> Table:
-    numbers = ("rows logged", "rows found", "cents logged", "cents found")
-    rows = table("store", "month", "where", *numbers, "next", right=numbers)
-    for month in differing:
-        name = month_name(month.month)
-        logged = [f"{number:,}" for number in month.logged] if month.logged else ["no load", "no load"]
-        counts = (logged[0], f"{month.counted[0]:,}", logged[1], f"{month.counted[1]:,}")
-        command = f"taxi run {month.service} --months {name} --force"
-        rows.add_row(month.store, f"{month.service} {name}", month.location, *counts, command)
+def _add_to_ledger(unwritten: Sequence[Comparison]) -> None:
+    entries = [item.verified.entry for item in unwritten if item.verified.entry]
+    for entry in write_missing(postgres_address(settings()), entries):
+        name = f"{entry.service} {month_name(entry.source_month)}"
+        messages().print(f"{name} stands in {entry.place}, but was missing in the ledger: it is added.")
+
+
+def _print_others(others: Sequence[Comparison]) -> None:
+    """The months that another home loaded into a shared bucket or dataset."""
+    for item in others:
+        month = item.verified
+        names = f"{month.service} {month_name(month.month)} in {month.location}"
+        rows = "as its record says" if month.agrees else "not as its record says: that home's `taxi verify` tells more"
+        messages().print(f"Loaded by another home: {names}, {month.counted[0]:,} rows, {rows}.")
+
+
+def _print_dropped(places: Sequence[str]) -> None:
+    if places:
+        messages().print(f"Left out, because these tables of trials no longer exist: {', '.join(places)}")
+
+
+def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Comparison]) -> None:
+    """The months that were cleaned by other rules or columns than today's, with the command that loads them again."""
+    for pipeline in pipelines:
+        outdated = {
+            item.verified.month
+            for item in compared
+            if item.verified.service == pipeline.service
+            and item.verified.entry
+            and item.verified.entry.code_version != pipeline.version
+            and item.verified.location == pipeline.location(item.verified.store, item.verified.month)
+        }
+        if outdated:
+            names = ", ".join(month_name(month) for month in sorted(outdated))
+            messages().print(
+                f"Loaded by older rules or columns of {pipeline.service}: {names}. "
+                f"Next: taxi run {pipeline.service} --outdated"
+            )
+
+
+def _differences(differing: Sequence[Comparison]) -> Table:
+    numbers = ("ledger", "record", "found")
+    rows = table("store", "month", "where", "what", *numbers, "next", right=numbers)
+    for item in differing:
+        month = item.verified
+        head = [month.store, f"{month.service} {month_name(month.month)}", month.location]
+        next_step = mending_command(item)
+        for difference in item.differences:
+            counts = [_number(value) for value in (difference.ledger, difference.record, difference.found)]
+            rows.add_row(*head, difference.what, *counts, next_step)
+            head, next_step = ["", "", ""], ""
+        for name in month.gone:
+            rows.add_row("", "", name, "is gone", "", "", "", "")
     return rows
+
+
+def _number(value: int | None) -> str:
+    return "none" if value is None else f"{value:,}"
+
+
+def mending_command(item: Comparison) -> str:
+    """The command that makes the store hold the month again."""
+    month = item.verified
+    command = f"taxi run {month.service} --months {month_name(month.month)}"
+    entry = item.ledger or month.entry
+    if limit := entry and entry.configuration.get("limit"):
+        return f"{command} --limit {limit}"
+    elsewhere = ""
+    pipeline = read_pipelines().get(month.service)
+    if pipeline and month.store == "postgres" and month.location != pipeline.location("postgres", month.month):
+        elsewhere = f"POSTGRES_SCHEMA={month.location.rpartition('.')[0]} "
+    return f"{elsewhere}{command} --force --only {month.store}"

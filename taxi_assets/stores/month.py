@@ -36,17 +36,19 @@ class Provenance:
         run_id: Id of Dagster's run.
         started_by: Who or what started it.
         run_config: Its configuration.
+        ledger: The identity of the ledger that the load is written to.
     """
 
     run_id: str | None = None
     started_by: str | None = None
     run_config: Mapping[str, Any] = field(default_factory=dict)
+    ledger: str | None = None
 
     @classmethod
-    def of(cls, context: dg.OutputContext) -> Provenance:
+    def of(cls, context: dg.OutputContext, ledger: str | None = None) -> Provenance:
         """The run of an IO manager's context."""
         run = context.step_context.dagster_run
-        return cls(run.run_id, started_by(run.tags), run.run_config)
+        return cls(run.run_id, started_by(run.tags), run.run_config, ledger)
 
     @property
     def replaces_real(self) -> bool:
@@ -56,9 +58,10 @@ class Provenance:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The version of the code and the configuration of the run's ops."""
+        """The version of the code, the configuration of the run's ops, and the ledger."""
         ops = {name: op["config"] for name, op in self.run_config.get("ops", {}).items() if op.get("config")}
-        return {"code": revision(), **({"ops": ops} if ops else {})}
+        more = {"ops": ops, "ledger": self.ledger}
+        return {"code": revision(), **{name: value for name, value in more.items() if value}}
 
 
 NO_RUN = Provenance()
@@ -216,15 +219,19 @@ class CleanedMonth:
 
 @dataclass(frozen=True)
 class VerifiedMonth:
-    """A month in a store, compared with the store's load log.
+    """A month in a store: what the store's own record says, and what is counted there.
 
     Attributes:
         store: `postgres`, `lake` or `bigquery`.
         service: The service.
         month: The month of the file.
         location: The table, the object or the folder.
-        logged: Row count and cents of the newest load; None: the log has no load.
+        logged: Row count and cents of the kept rows in the newest load of the record; None: it has no load.
         counted: Row count and cents in the store now.
+        rejected_logged: The same of the rejected rows; None: the record has no load, or promises no rejected rows.
+        rejected_counted: Row count and cents of the rejected rows in the store now; None as above.
+        entry: That load; None: there is none.
+        gone: Names of objects or tables that are missing.
     """
 
     store: str
@@ -233,17 +240,37 @@ class VerifiedMonth:
     location: str
     logged: tuple[int, int] | None
     counted: tuple[int, int]
+    rejected_logged: tuple[int, int] | None = None
+    rejected_counted: tuple[int, int] | None = None
+    entry: LoadEntry | None = field(default=None, compare=False)
+    gone: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def agrees(self) -> bool:
-        """Whether the store holds what was logged."""
-        return self.logged == self.counted
+        """Whether the store holds what its record says."""
+        return self.logged == self.counted and self.rejected_logged == self.rejected_counted
 
     @classmethod
-    def of(cls, entry: LoadEntry, rows: int, cents: int) -> VerifiedMonth:
-        """A logged load, and what is counted in its store now."""
-        logged = entry.rows_kept, entry.cents
-        return cls(entry.store, entry.service, entry.source_month, entry.place, logged, (rows, cents))
+    def of(
+        cls,
+        entry: LoadEntry,
+        counted: tuple[int, int],
+        rejected: tuple[int, int] | None,
+        gone: tuple[str, ...] = (),
+    ) -> VerifiedMonth:
+        """A load of the record, and what is counted in its store now; None: the store keeps no rejected rows."""
+        return cls(
+            store=entry.store,
+            service=entry.service,
+            month=entry.source_month,
+            location=entry.place,
+            logged=(entry.rows_kept, entry.cents),
+            counted=counted,
+            rejected_logged=None if rejected is None else (entry.rows_rejected, entry.cents_rejected),
+            rejected_counted=rejected,
+            entry=entry,
+            gone=gone,
+        )
 
 
 def refuse_trial(rows: TripTable, store: str) -> None:

@@ -15,6 +15,8 @@ from taxi_assets_tests.trips.made import RULES, csv_file, line
 JANUARY = date(2021, 1, 1)
 FEBRUARY = date(2021, 2, 1)
 RUN = Provenance("run-1", "a test")
+CLEANING = "version"
+"""The version of rules and columns that the months carry."""
 
 
 def cleaned(
@@ -33,7 +35,7 @@ def cleaned(
     lines = [line(total_amount=amount)] * kept + [line(passenger_count="0")] * rejected
     metadata = {
         "source": {"url": "http://source/file.csv.gz", "sha256": "ab12", "etag": "e", "bytes": 12, "sample": synthetic},
-        "cleaning": "version",
+        "cleaning": CLEANING,
         **({"limit": limit} if limit else {}),
     }
     cleaning = clean_file(

@@ -21,6 +21,7 @@ from taxi_assets.stores.guard import HeldMonth, is_synthetic, refuse_worse
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import LoadEntry, Provenance
 from taxi_assets.stores.postgres.resource import PostgresResource
+from taxi_assets.stores.record import LEDGER_KEY
 from taxi_assets.stores.table import TableRef, bigquery_table, declared_table
 from taxi_assets.trips.months import parse_month
 
@@ -41,10 +42,11 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         Raises:
             Failure: The load failed; the table is as it was.
         """
-        location, provenance = str(self._location(context)), Provenance.of(context)
+        location = str(self._location(context))
         name = f"load {obj.entry.service} {obj.month} into BigQuery"
         # As in the lake; and two first loads of a month, which delete nothing, would not be in each other's way.
         with dagster_failures(), self.postgres.month_locked(f"{location} {obj.month}"):
+            provenance = Provenance.of(context, self.postgres.ledger_identity())
             if is_synthetic(obj.entry) and not provenance.replaces_real:
                 held = [HeldMonth(month, False, False) for month in real_months(self.cloud, declared_table(context))]
                 refuse_worse(replace(obj.entry, store="bigquery", place=location), held)
@@ -58,6 +60,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
                 run_id=provenance.run_id,
                 started_by=provenance.started_by,
                 seconds=round(done.seconds, 3),
+                configuration={**obj.entry.configuration, LEDGER_KEY: provenance.ledger},
             )
             log_id = self.postgres.write_load(entry)
         context.add_output_metadata(

@@ -23,6 +23,7 @@ from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import NO_RUN, Provenance
+from taxi_assets.stores.record import LEDGER_KEY
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import SERVICES
 
@@ -117,6 +118,7 @@ def _log_statement(table: TableRef, load: LakeLoad, provenance: Provenance, job:
         run_id=provenance.run_id or load.entry.run_id,
         loaded_at=datetime.now(UTC),
         seconds=round(seconds, 3),
+        configuration={**load.entry.configuration, LEDGER_KEY: provenance.ledger},
     )
     values = {**asdict(entry), "load_job": job}
     literals = ", ".join(value_in_sql(values[name]) for name in LOG_COLUMNS)

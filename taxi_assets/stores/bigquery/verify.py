@@ -1,46 +1,160 @@
-"""What is in a table of BigQuery, compared with its load log."""
+"""Counts tables of BigQuery, kept and rejected rows, and compares them with the load log beside them."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date
+from typing import Any
 
-from taxi_assets.stores.bigquery.resource import TOTALS, bigquery_session
+from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigquery_session
 from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.month import VerifiedMonth
+from taxi_assets.stores.month import LoadEntry, VerifiedMonth
+from taxi_assets.stores.record import StoreRecord, order
 from taxi_assets.stores.table import TableRef
+
+REJECTED = "_rejected"
+"""What the name of the table of rejected rows ends with."""
+REJECTED_KEY = "rejected_rows"
+"""The key of an entry's configuration that says that the load wrote the table of rejected rows, too."""
+
+Counts = dict[date, tuple[int, int]]
+"""Month → row count and cents."""
+
+_NONE = (0, 0)
 
 
 def count_month(cloud: GoogleCloud, declared: TableRef, month: date) -> tuple[int, int]:
     """Row count of a month in its table, and whole cents of their `total_amount`; zeros where there is no table."""
-    from google.api_core.exceptions import NotFound
-
     with bigquery_session(cloud, f"Counting {declared} in BigQuery", declared) as session:
-        table = session.table(declared).bigquery
-        try:
-            (row,) = session.query(f"{TOTALS} {table} WHERE source_month = {value_in_sql(month)}")[1]
-        except NotFound:
-            return 0, 0
-    return int(row[0]), int(row[1])
+        return (count_months(session, session.table(declared), [month]) or {}).get(month, _NONE)
 
 
-def verify_months(cloud: GoogleCloud, service: str, declared: TableRef) -> list[VerifiedMonth]:
-    """Every month that is in a table or in its load log, counted; [] where there is no table."""
+def count_months(session: BigQuerySession, table: TableRef, months: Sequence[date] | None = None) -> Counts | None:
+    """The row count and the cents of each month in a table; None: there is no table.
+
+    Args:
+        session: Where the table is.
+        table: The table, with its project.
+        months: The months: only their partitions are read. None: all.
+    """
     from google.api_core.exceptions import NotFound
 
+    by_month = TOTALS.replace("SELECT", "SELECT source_month,")
+    try:
+        rows = session.query(f"{by_month} {table.bigquery} {_where(months)} GROUP BY source_month")[1]
+        return {row[0]: (int(row[1]), int(row[2] or 0)) for row in rows}
+    except NotFound:
+        return None
+
+
+def read_log(session: BigQuerySession, table: TableRef, months: Sequence[date] | None = None) -> dict[date, LoadEntry]:
+    """The newest load of each month by the load log beside a table; empty where there is no log."""
+    from google.api_core.exceptions import NotFound
+
+    here = f"store = 'bigquery' AND place = {value_in_sql(table.in_database)}"
+    try:
+        rows = session.query(f"SELECT * FROM {log_table(table).bigquery} {_where(months)} AND {here}")[1]  # noqa: S608
+        entries = [_entry(dict(row.items())) for row in rows]
+    except NotFound:
+        return {}
+    return {entry.source_month: entry for entry in sorted(entries, key=order)}
+
+
+def verify_months(
+    cloud: GoogleCloud, service: str, declared: TableRef, months: Sequence[date] | None = None
+) -> list[VerifiedMonth]:
+    """Every month that is in a table, in its table of rejected rows or in its load log, counted; None: all months."""
     with bigquery_session(cloud, f"Counting {declared} in BigQuery", declared) as session:
         table = session.table(declared)
-        by_month = TOTALS.replace("SELECT", "SELECT source_month,")
-        counted = f"{by_month} {table.bigquery} GROUP BY source_month"
-        logged = f"""
-            SELECT source_month, rows_kept, cents FROM {log_table(table).bigquery}
-            WHERE store = 'bigquery' AND place = {value_in_sql(table.in_database)}
-            QUALIFY ROW_NUMBER() OVER (PARTITION BY source_month ORDER BY loaded_at DESC) = 1"""  # noqa: S608
-        try:
-            rows, log = ({row[0]: (row[1], row[2]) for row in session.query(sql)[1]} for sql in (counted, logged))
-        except NotFound:
-            return []
+        log = read_log(session, table, months)
+        kept, rejected = (count_months(session, each, months) for each in (table, table.with_suffix(REJECTED)))
+    found = {*log, *(kept or {}), *(rejected or {})}
+    gone = [str(each) for each, counts in ((table, kept), (table.with_suffix(REJECTED), rejected)) if counts is None]
     return [
-        VerifiedMonth("bigquery", service, month, table.in_database, log.get(month), rows.get(month, (0, 0)))
-        for month in sorted({*rows, *log})
+        _verified(
+            service, table, month, log.get(month), (kept or {}).get(month, _NONE), (rejected or {}).get(month), gone
+        )
+        for month in sorted(found)
     ]
+
+
+def read_records(cloud: GoogleCloud, declared: TableRef, months: Sequence[date]) -> dict[date, StoreRecord]:
+    """The months that the load log names, and whether the tables hold as many rows.
+
+    It counts rows alone, in the partitions of these months.
+
+    Raises:
+        TransientError: The service was lost.
+        TaxiError: It refuses.
+    """
+    with bigquery_session(cloud, f"Looking at {declared} in BigQuery", declared) as session:
+        table = session.table(declared)
+        log = read_log(session, table, months)
+        if not log:
+            return {}
+        kept = _count_rows(session, table, months)
+        promised = any(keeps_rejected(entry) for entry in log.values())
+        rejected = _count_rows(session, table.with_suffix(REJECTED), months) if promised else {}
+    return {month: StoreRecord(entry, _lost(entry, table, kept, rejected)) for month, entry in log.items()}
+
+
+def _count_rows(session: BigQuerySession, table: TableRef, months: Sequence[date]) -> dict[date, int] | None:
+    from google.api_core.exceptions import NotFound
+
+    query = f"SELECT source_month, COUNT(*) FROM {table.bigquery} {_where(months)} GROUP BY source_month"  # noqa: S608
+    try:
+        return {row[0]: int(row[1]) for row in session.query(query)[1]}
+    except NotFound:
+        return None
+
+
+def _lost(entry: LoadEntry, table: TableRef, kept: dict[date, int] | None, rejected: dict[date, int] | None) -> str:
+    pairs = [(table, kept, entry.rows_kept)]
+    if keeps_rejected(entry):
+        pairs.append((table.with_suffix(REJECTED), rejected, entry.rows_rejected))
+    wrong = []
+    for place, counts, rows in pairs:
+        found = (counts or {}).get(entry.source_month, 0)
+        if counts is None:
+            wrong.append(f"the table {place.in_database} is gone")
+        elif found != rows:
+            wrong.append(f"{place.in_database} holds {found:,} of {rows:,} rows")
+    return "; ".join(wrong)
+
+
+def _verified(
+    service: str,
+    table: TableRef,
+    month: date,
+    entry: LoadEntry | None,
+    kept: tuple[int, int],
+    rejected: tuple[int, int] | None,
+    gone: Sequence[str],
+) -> VerifiedMonth:
+    if entry is None:
+        return VerifiedMonth("bigquery", service, month, table.in_database, None, kept, None, rejected)
+    if rejected is None and not keeps_rejected(entry):
+        return VerifiedMonth.of(entry, kept, None, tuple(name for name in gone if not name.endswith(REJECTED)))
+    return VerifiedMonth.of(entry, kept, rejected or _NONE, tuple(gone))
+
+
+def keeps_rejected(entry: LoadEntry) -> bool:
+    """Whether that load wrote the rejected rows, too: older code did not."""
+    return bool(entry.configuration.get(REJECTED_KEY)) and entry.rows_rejected > 0
+
+
+def _where(months: Sequence[date] | None) -> str:
+    if months is None:
+        return "WHERE TRUE"
+    return f"WHERE source_month IN ({', '.join(value_in_sql(month) for month in months)})"
+
+
+def _entry(row: dict[str, Any]) -> LoadEntry:
+    """A row of the load log; columns that this code does not know are left out, missing ones are null."""
+    known = {item.name: row[item.name] for item in fields(LoadEntry) if item.name in row}
+    for name in ("rejected", "configuration"):
+        known[name] = json.loads(known.get(name) or "{}")
+    return LoadEntry(**known)

@@ -32,7 +32,6 @@ class LakeIOManager(dg.ConfigurableIOManager):
         Raises:
             Failure: These are the rows of a trial, or the month could not be stored; the manifest names the old month.
         """
-        run = Provenance.of(context)
         with dagster_failures():
             refuse_trial(obj.kept, "the lake")
         name, shape = f"store {obj} in the lake", declared_metadata(context)["shape"]
@@ -43,6 +42,7 @@ class LakeIOManager(dg.ConfigurableIOManager):
             dagster_failures(),
             self.postgres.month_locked(locked),
         ):
+            run = Provenance.of(context, self.postgres.ledger_identity())
             self._refuse_synthetic(obj, run)
             with progress.task(name, "rows") as report:
                 rows = obj.kept.rows + obj.rejected.rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -60,19 +60,24 @@ class LakeLoad:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LakeLoad:
-        """Reads that text."""
-        fields = json.loads(text)
-        entry = fields["entry"]
+        """Reads that text. Keys that this code does not know, of newer code, are left out."""
+        manifest = json.loads(text)
+        entry = _known(LoadEntry, manifest["entry"])
         entry["source_month"] = date.fromisoformat(entry["source_month"])
         entry["loaded_at"] = datetime.fromisoformat(entry["loaded_at"])
         return cls(
             entry=LoadEntry(**entry),
-            bucket=fields["bucket"],
-            shape=fields["shape"],
-            objects=tuple(LakeObject(**item) for item in fields["objects"]),
-            rejected=LakeObject(**fields["rejected"]),
-            earlier=tuple(fields["earlier"]),
+            bucket=manifest["bucket"],
+            shape=manifest["shape"],
+            objects=tuple(LakeObject(**_known(LakeObject, item)) for item in manifest["objects"]),
+            rejected=LakeObject(**_known(LakeObject, manifest["rejected"])),
+            earlier=tuple(manifest["earlier"]),
         )
+
+
+def _known(kind: type[LoadEntry | LakeObject], values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {item.name for item in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def manifest_name(service: str, month: str) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import count, date_column
-from taxi_assets.stores.lake.manifest import LakeLoad, read_manifests
+from taxi_assets.stores.lake.manifest import LakeLoad, read_generation, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import VerifiedMonth
+from taxi_assets.stores.record import StoreRecord
 from taxi_assets.trips.columns import SERVICES
+from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
 
 
@@ -25,6 +28,7 @@ class LakeContents:
     Attributes:
         rows: Rows of the month's objects together.
         cents: Whole cents of their `total_amount`.
+        rejected: Row count and cents of the object with the rejected rows.
         rows_by_object: Rows of each, by name.
         missing: Objects that the manifest names and the bucket does not have.
         strays: Objects of the month that no load wrote.
@@ -33,6 +37,7 @@ class LakeContents:
 
     rows: int
     cents: int
+    rejected: tuple[int, int]
     rows_by_object: dict[str, int]
     missing: list[str]
     strays: list[str]
@@ -56,22 +61,72 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
         existing = month_objects(session, load.entry.service, load.month)
         present = [item for item in load.objects if item.name in existing]
         read = side_by_side(lambda item: _read(session, load, item, folder), present)
+        rejected = _read_rejected(session, load, folder)
     named = {item.name for item in load.objects}
     return LakeContents(
         rows=sum(rows for rows, _, _ in read),
         cents=sum(whole for _, whole, _ in read),
+        rejected=rejected or (0, 0),
         rows_by_object={item.name: rows for item, (rows, _, _) in zip(present, read, strict=True)},
-        missing=sorted(named - existing.keys()),
+        missing=sorted(named - existing.keys()) + ([] if rejected else [load.rejected.name]),
         strays=sorted(existing.keys() - named),
         wrong_schemas={item.name: wrong for item, (_, _, wrong) in zip(present, read, strict=True) if wrong},
     )
 
 
-def verify_months(cloud: GoogleCloud, service: str, folder: Path) -> Iterator[VerifiedMonth]:
-    """Counts every month of a service that has a manifest; `folder` is for one file a thread."""
+def verify_months(
+    cloud: GoogleCloud, service: str, folder: Path, months: Collection[date] | None = None
+) -> Iterator[VerifiedMonth]:
+    """Counts every month of a service that has a manifest; `folder` is for one file a thread.
+
+    With `months`, it counts these alone.
+    """
     for load in read_manifests(cloud, service):
+        if months is not None and load.entry.source_month not in months:
+            continue
         contents = read_back(cloud, load, folder)
-        yield VerifiedMonth.of(load.entry, contents.rows, contents.cents)
+        counted = contents.rows, contents.cents
+        yield VerifiedMonth.of(load.entry, counted, contents.rejected, tuple(contents.missing))
+
+
+def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> dict[date, StoreRecord]:
+    """The months that have a manifest, and whether the bucket has the versions of the objects that it names.
+
+    Lists and describes the objects, and reads none.
+
+    Raises:
+        TransientError: The service was lost.
+        TaxiError: It refuses, or there is no bucket.
+    """
+    with lake_session(cloud, f"Looking at {service} in the lake", intact="the lake") as session:
+        found = side_by_side(lambda month: _record(session, service, month), sorted(months))
+        if None in found:
+            session.ensure_bucket()
+    return {record.entry.source_month: record for record in found if record}
+
+
+def _record(session: LakeSession, service: str, month: date) -> StoreRecord | None:
+    load, _ = read_generation(session, service, month_name(month))
+    if load is None:
+        return None
+    existing = month_objects(session, service, load.month)
+    rejected = session.bucket.get_blob(load.rejected.name, retry=session.retry)
+    objects = [(item, existing.get(item.name)) for item in load.objects] + [(load.rejected, rejected)]
+    wrong = [
+        f"{item.name} is {'another version' if blob else 'gone'}" for item, blob in objects if not item.is_still(blob)
+    ]
+    return StoreRecord(load.entry, "; ".join(wrong[:5]))
+
+
+def _read_rejected(session: LakeSession, load: LakeLoad, folder: Path) -> tuple[int, int] | None:
+    """Row count and cents of the rejected rows; None: the object is gone."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        rows, cents, _ = _read(session, load, load.rejected, folder)
+    except NotFound:
+        return None
+    return rows, cents
 
 
 def _read(session: LakeSession, load: LakeLoad, item: LakeObject, folder: Path) -> tuple[int, int, str]:

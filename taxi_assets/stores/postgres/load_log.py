@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from psycopg.rows import dict_row
 
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres.connection import lock
+from taxi_assets.stores.postgres.connection import LOADER, PostgresAddress, clear_errors, connect_as, lock
 from taxi_assets.stores.postgres.ledger import ensure_ledger, ledger_state
 from taxi_assets.stores.record import same_load
 
@@ -96,19 +96,26 @@ def latest_loads(
     return [LoadEntry(**{name: value for name, value in row.items() if name in known}) for row in rows]
 
 
-def write_missing(connection: Connection, entries: Sequence[LoadEntry]) -> list[LoadEntry]:
+def write_missing(address: PostgresAddress, entries: Sequence[LoadEntry]) -> list[LoadEntry]:
     """Adds loads that their stores have and the ledger lacks; returns those that it still lacked.
 
+    Their runs were killed between the two.
+
     Args:
-        connection: A connection of the loader.
+        address: The server.
         entries: The loads, by the stores' own records.
     """
-    written = []
-    for entry in entries:
-        with connection.transaction():
-            lock(connection, f"log {entry.place} {entry.source_month}")
-            known = latest_loads(connection, store=entry.store, service=entry.service, months=[entry.source_month])
-            if not any(load.place == entry.place and same_load(entry, load) for load in known):
-                write_load(connection, entry)
-                written.append(entry)
-    return written
+    if not entries:
+        return []
+    with clear_errors(address, "Adding to the ledger"), connect_as(LOADER, address) as connection:
+        return [entry for entry in entries if _write_missing(connection, entry)]
+
+
+def _write_missing(connection: Connection, entry: LoadEntry) -> bool:
+    with connection.transaction():
+        lock(connection, f"log {entry.place} {entry.source_month}")
+        known = latest_loads(connection, store=entry.store, service=entry.service, months=[entry.source_month])
+        missing = not any(load.place == entry.place and same_load(entry, load) for load in known)
+        if missing:
+            write_load(connection, entry)
+        return missing

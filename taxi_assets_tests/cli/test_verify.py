@@ -1,0 +1,157 @@
+"""`taxi verify` and what counts as loaded: the ledger, the stores' own records, and what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import pytest
+
+from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
+from taxi_assets.pipeline import pipeline_for
+from taxi_assets.stores.postgres.connection import READER, connect_as
+from taxi_assets_tests.stores.months import FEBRUARY, JANUARY
+from taxi_assets_tests.three_stores import ALL, TABLE, ThreeStores
+
+Damage = Callable[[ThreeStores, date], object]
+
+
+def january(three: ThreeStores) -> Loaded:
+    return of_month(three, JANUARY)
+
+
+def of_month(three: ThreeStores, month: date, stores: Sequence[str] = ALL) -> Loaded:
+    with connect_as(READER, three.address) as connection:
+        return loaded(connection, MonthSelection(pipeline_for("yellow"), stores, [month]))[month]
+
+
+DAMAGES: dict[str, tuple[str, Damage]] = {
+    "kept rows deleted": ("postgres", lambda three, month: three.execute(f"DELETE FROM {TABLE}_{month:%Y_%m}")),
+    "amounts changed": (
+        "postgres",
+        lambda three, month: three.execute(f"UPDATE {TABLE}_{month:%Y_%m} SET total_amount = 1"),
+    ),
+    "rejected rows deleted": (
+        "postgres",
+        lambda three, month: three.execute(f"DELETE FROM {TABLE}_rejected_{month:%Y_%m}"),
+    ),
+    "partition dropped": ("postgres", lambda three, month: three.execute(f"DROP TABLE {TABLE}_{month:%Y_%m}")),
+    "object gone": ("lake", lambda three, month: three.delete("yellow/", month)),
+    "rejected object gone": ("lake", lambda three, month: three.delete("rejected/", month)),
+    "log and objects gone": ("lake", lambda three, month: three.delete("", month)),
+    "rows deleted in BigQuery": (
+        "bigquery",
+        lambda three, month: three.query(
+            f"DELETE FROM {three.dataset}.yellow_cab_data WHERE source_month = DATE '{month}'"
+        ),
+    ),
+}
+
+
+def test_what_a_store_has_lost_is_seen_and_counts_as_not_loaded(three: ThreeStores) -> None:
+    months = {damage: date(2020, number + 1, 1) for number, damage in enumerate(DAMAGES)}
+    for damage, (store, _) in DAMAGES.items():
+        three.load(month=months[damage], stores=["lake", "bigquery"] if store == "bigquery" else [store])
+        assert of_month(three, months[damage], [store]).missing == []
+    assert three.verify()[0] == 0
+    for damage, (_, destroy) in DAMAGES.items():
+        destroy(three, months[damage])
+    code, said = three.verify()
+    assert code == 1
+    assert "1 of 9 loaded months agree" in said
+    for damage, (store, _) in DAMAGES.items():
+        name = f"{months[damage]:%Y-%m}"
+        (row,) = (line for line in said.splitlines() if line.startswith(f"{store} ") and f"yellow {name}" in line)
+        assert f"taxi run yellow --months {name} --force --only {store}" in row, damage
+        found = of_month(three, months[damage], [store])
+        assert (found.missing, list(found.lost)) == ([store], [store]), damage
+
+
+def test_a_whole_store_that_is_gone_is_seen(three: ThreeStores) -> None:
+    three.load()
+    three.query(f"DROP TABLE {three.dataset}.yellow_cab_data")
+    assert list(january(three).lost) == ["bigquery"]
+    three.cloud.bigquery().delete_dataset(three.dataset, delete_contents=True)
+    three.execute("DROP SCHEMA ny_taxi CASCADE")
+    code, said = three.verify()
+    assert code == 1
+    assert "1 of 3 loaded months agree" in said
+    assert list(january(three).lost) == ["postgres", "bigquery"]
+
+
+def test_amounts_changed_in_bigquery_are_seen(three: ThreeStores) -> None:
+    three.load()
+    three.query(f"UPDATE {three.dataset}.yellow_cab_data SET total_amount = 1 WHERE TRUE")
+    code, said = three.verify()
+    assert code == 1
+    assert "kept cents" in said
+
+
+@pytest.mark.parametrize("store", ["lake", "bigquery"])
+def test_a_load_whose_run_was_killed_before_the_ledger_is_loaded_and_added(three: ThreeStores, store: str) -> None:
+    three.load()
+    three.without_ledger(store)
+    found = january(three)
+    assert (found.missing, [load.store for load in found.unwritten]) == ([], [store])
+    code, said = three.verify()
+    assert code == 0
+    assert "was missing in the ledger: it is added" in said
+    assert three.asks(f"SELECT rows_kept FROM taxi_assets.load_log WHERE store = '{store}'") == [(3,)]
+    assert not january(three).unwritten
+    assert "it is added" not in three.verify()[1]
+
+
+def test_a_month_that_no_ledger_knows_is_seen(three: ThreeStores) -> None:
+    three.load(stores=["postgres"])
+    three.load(month=FEBRUARY, stores=["postgres"])
+    three.without_ledger("postgres")
+    code, said = three.verify()
+    assert code == 1
+    assert "0 of 2 loaded months agree" in said
+    three.load(stores=["postgres"])
+    code, said = three.verify()
+    assert code == 1
+    assert "yellow 2021-02" in said
+    assert "yellow 2021-01" not in said
+    assert three.verify("2021-01")[0] == 0
+
+
+def test_what_another_home_loaded_is_shown_as_such(three: ThreeStores) -> None:
+    three.load()
+    # Another home is another ledger with the same bucket and dataset.
+    three.as_superuser("UPDATE taxi_assets.ledger SET identity = gen_random_uuid()")
+    for store in ("lake", "bigquery"):
+        three.without_ledger(store)
+    code, said = three.verify()
+    assert code == 0
+    assert said.count("Loaded by another home: yellow 2021-01") == 2
+    assert "1 of 1 loaded months agree" in said
+    assert not january(three).unwritten
+    three.load(month=FEBRUARY)
+    code, said = three.verify()
+    assert code == 0
+    assert "4 of 4 loaded months agree" in said
+
+
+def test_places_of_trials_that_are_gone_are_left_out(three: ThreeStores) -> None:
+    three.load(stores=["postgres"])
+    for schema in ("trial", "try1"):
+        three.execute(
+            "INSERT INTO taxi_assets.load_log (store, service, source_month, place, rows_read, rows_kept, "
+            "rows_rejected, cents, cents_rejected, rejected, configuration) VALUES ('postgres', 'yellow', "
+            f"'2021-01-01', '{schema}.yellow_cab_data', 1, 1, 0, 1, 0, '{{}}', '{{}}')",
+            role="taxi_loader",
+        )
+    code, said = three.verify()
+    assert code == 0
+    assert "no longer exist: trial.yellow_cab_data, try1.yellow_cab_data" in said
+    assert "1 of 1 loaded months agree" in said
+
+
+def test_months_of_other_rules_are_listed(three: ThreeStores) -> None:
+    three.patch.setattr("taxi_assets_tests.stores.months.CLEANING", "older")
+    three.load(stores=["postgres", "lake"])
+    code, said = three.verify()
+    assert code == 0
+    assert "Loaded by older rules or columns of yellow: 2021-01. Next: taxi run yellow --outdated" in said
+    assert january(three).outdated
