@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, TransientError
+from taxi_assets.stores.postgres import schema as schema_module
 from taxi_assets.stores.postgres.connection import (
     LOADER,
     OWNER,
@@ -74,6 +77,64 @@ def test_a_table_of_somebody_else_is_refused_and_kept(
         load_month(postgres, cleaned(tmp_path), trips_table(schema))
     assert found in str(raised.value)
     assert f"{schema}.{TABLE}" in str(raised.value)
+
+
+def types(address: PostgresAddress, schema: str, column: str) -> set[str]:
+    """The types of a column in the table and its partitions."""
+    query = """
+        SELECT format_type(atttypid, atttypmod) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        WHERE relnamespace = to_regnamespace(%s) AND relname NOT LIKE '%%rejected%%' AND attname = %s AND relkind <> 'i'
+    """
+    with connect_as(READER, address) as connection:
+        return {name for (name,) in connection.execute(query, [f'"{schema}"', column])}
+
+
+def test_a_type_that_the_registry_widened_is_changed(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
+    for change in ("fare_amount TYPE real", "store_and_fwd_flag TYPE varchar(3)", "payment_type TYPE smallint"):
+        execute(postgres, OWNER, f"ALTER TABLE {{}}.{{}} ALTER COLUMN {change}", schema, TABLE)
+    load_month(postgres, cleaned(tmp_path, month=FEBRUARY), trips_table(schema))
+    assert types(postgres, schema, "fare_amount") == {"double precision"}
+    assert types(postgres, schema, "store_and_fwd_flag") == {"text"}
+    fares = execute(postgres, READER, "SELECT fare_amount, store_and_fwd_flag FROM {}.{}", schema, TABLE).fetchall()
+    assert fares == [(8.0, "N")] * 6
+
+
+def test_a_type_that_loses_values_is_refused_whole(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
+    execute(postgres, OWNER, "ALTER TABLE {}.{} ALTER COLUMN fare_amount TYPE real", schema, TABLE)
+    execute(postgres, OWNER, "ALTER TABLE {}.{} ALTER COLUMN vendor_id TYPE bigint", schema, TABLE)
+    with pytest.raises(TaxiError, match="The column vendor_id") as raised:
+        load_month(postgres, cleaned(tmp_path, kept=4), trips_table(schema))
+    text = str(raised.value)
+    assert "the type smallint" in text
+    assert "of type bigint" in text
+    assert f'ALTER TABLE "{schema}"."{TABLE}" ALTER COLUMN "vendor_id" TYPE smallint' in text
+    assert types(postgres, schema, "fare_amount") == {"real"}
+    assert execute(postgres, READER, "SELECT FROM {}.{}", schema, TABLE).rowcount == 3
+
+
+def test_a_new_column_waits_for_a_long_reader_and_holds_up_no_other(
+    postgres: PostgresAddress, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_month(postgres, cleaned(tmp_path), trips_table(schema))
+    execute(postgres, OWNER, "ALTER TABLE {}.{} DROP COLUMN airport_fee", schema, TABLE)
+    query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, TABLE))
+    hasty = connect(postgres, options="-c lock_timeout=1500ms")
+    with ThreadPoolExecutor(1) as pool, connect(postgres, "a long query") as slow, hasty:
+        with slow.transaction():
+            slow.execute(query)
+            monkeypatch.setattr(schema_module, "DDL_SECONDS", 1.0)
+            with pytest.raises(TransientError, match="it is in use") as raised:
+                load_month(postgres, cleaned(tmp_path, kept=4), trips_table(schema))
+            assert f"process {slow.info.backend_pid} (a long query)" in str(raised.value)
+            monkeypatch.setattr(schema_module, "DDL_SECONDS", 60.0)
+            load = pool.submit(load_month, postgres, cleaned(tmp_path, kept=5), trips_table(schema))
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                assert hasty.execute(query).fetchone() == (3,)
+            assert not load.done()
+        assert load.result(60).rows == 5
 
 
 def test_a_partition_that_somebody_detached_is_refused(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
