@@ -115,6 +115,9 @@ class PipelineSpec(_Section):
     most_pickups_outside: float = Field(
         0.01, ge=0, le=1, description="Share of pickups outside the file's month above which a check warns"
     )
+    least_pickups_inside: float = Field(
+        0.5, ge=0, le=1, description="Share of pickups in the file's month below which the file is refused; 0: never"
+    )
 
     @field_validator("service")
     @classmethod

@@ -16,11 +16,15 @@ from pyarrow import csv
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import Service
-from taxi_assets.trips.months import next_month
+from taxi_assets.trips.errors import InvalidFile
+from taxi_assets.trips.months import month_name, next_month
 from taxi_assets.trips.reading.read import read_trips
 from taxi_assets.trips.rules import Rule, check_rules, matching_rules
 from taxi_assets.trips.table import Summary, TripTable, table_writer
 from taxi_assets.trips.values import cents, day, integer, texts
+
+ROWS_OF_A_MONTH = 100
+"""Kept rows from which on a file must lie in its month. Published months have thousands."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ def clean_file(
     folder: Path,
     metadata: Mapping[str, Any],
     limit: int | None = None,
+    least_inside: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Cleaning:
     """Reads a month's file once, and writes its rows to `kept.parquet` and `rejected.parquet`.
@@ -63,10 +68,11 @@ def clean_file(
         folder: Where to write; made where it is missing.
         metadata: Written to both footers as JSON, with the summary as `summary`.
         limit: Read only this many rows.
+        least_inside: The share of kept pickups that must lie in the month: see `refuse_other_month`.
         progress: Called with the number of rows read so far, batch by batch.
 
     Raises:
-        InvalidFile: The file cannot be read; names the place and the reason.
+        InvalidFile: The file cannot be read, or is of another month; names the place and the reason.
         TaxiError: A rule does not suit the service.
     """
     check_rules(rules, service)
@@ -87,6 +93,7 @@ def clean_file(
                 rejected_rows.write(rejected)
             if progress:
                 progress(counts.rows_read)
+        counts.refuse_other_month(least_inside, name)
         summary = counts.summary(reading.match.unknown, reading.match.absent)
         _reconcile(summary, kept_rows.rows, rejected_rows.rows, name)
         full_metadata = {**metadata, "summary": summary.to_json()}
@@ -108,6 +115,7 @@ class SummaryBuilder:
     reasons: Counter[str] = field(default_factory=Counter)
     vendors: Counter[str] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
+    months_outside: Counter[int] = field(default_factory=Counter)
 
     def keep(self, kept: pa.RecordBatch) -> None:
         """Counts kept rows."""
@@ -117,6 +125,10 @@ class SummaryBuilder:
         self.rows_kept += kept.num_rows
         self.cents_kept += cents(kept)
         self.pickups_inside += inside.true_count
+        if outside := kept.num_rows - inside.true_count:
+            stray = pickups.filter(pc.invert(inside)) if outside < kept.num_rows else pickups
+            months = pc.add(pc.multiply(pc.year(stray), 12), pc.subtract(pc.month(stray), 1))
+            self.months_outside.update({month: rows for month, rows in _counts(months) if month is not None})
         for vendor, rows in _counts(kept["vendor_id"]):
             self.vendors["null" if vendor is None else str(vendor)] += rows
         self.hours.update(dict(_counts(pc.hour(pickups))))
@@ -125,6 +137,25 @@ class SummaryBuilder:
         """Counts rejected rows."""
         self.cents_rejected += cents(rejected)
         self.reasons.update(dict(_counts(rejected["reason"])))
+
+    def refuse_other_month(self, least_inside: float, file: str) -> None:
+        """Refuses a file that lies in another month than its name says. A handful of rows says nothing about that.
+
+        Raises:
+            InvalidFile: A smaller share of the pickups than that is in the month; it names the month of most.
+        """
+        if self.rows_kept < ROWS_OF_A_MONTH or self.pickups_inside >= least_inside * self.rows_kept:
+            return
+        most = [f"{rows:,} in {month // 12}-{month % 12 + 1:02d}" for month, rows in self.months_outside.most_common(1)]
+        found = most[0] if most else "no pickup at all"
+        raise InvalidFile(
+            f"The file of {self.service.name} {month_name(self.month)} is of another month.",
+            expected=f"at least {least_inside:.0%} of the {self.rows_kept:,} pickups in {month_name(self.month)}",
+            found=f"{self.pickups_inside:,} of them there; {found}",
+            where=file,
+            next_step="see which file the source publishes under this name; if it is right all the same, lower "
+            f"least_pickups_inside in the YAML of {self.service.name}",
+        )
 
     def summary(self, unknown: Sequence[str], absent: Sequence[str]) -> Summary:
         """The summary of what was counted so far."""

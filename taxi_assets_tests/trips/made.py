@@ -66,7 +66,9 @@ def parquet_file(folder: Path, table: pa.Table, **options: Any) -> Path:
     return path
 
 
-def clean(path: Path, folder: Path, service: Service = YELLOW, month: date = JANUARY) -> Cleaning:
+def clean(
+    path: Path, folder: Path, service: Service = YELLOW, month: date = JANUARY, *, least_inside: float = 0.0
+) -> Cleaning:
     """Cleans a file by the service's usual rules."""
     return clean_file(
         path,
@@ -76,6 +78,7 @@ def clean(path: Path, folder: Path, service: Service = YELLOW, month: date = JAN
         rules=RULES[service.name],
         folder=folder / "cleaned",
         metadata={"made": "for a test"},
+        least_inside=least_inside,
     )
 
 

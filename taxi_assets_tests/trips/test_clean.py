@@ -14,6 +14,7 @@ import pytest
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.clean import Cleaning, clean_file, rule_violations
 from taxi_assets.trips.columns import SERVICES, YELLOW, Service
+from taxi_assets.trips.errors import InvalidFile
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.reading.read import read_trips
 from taxi_assets.trips.rules import Rule
@@ -223,3 +224,36 @@ def test_a_real_green_file_reassembles(real_months: RealMonths, tmp_path: Path) 
     assert reassembled(clean(path, tmp_path, SERVICES["green"], month), whole.num_rows).equals(whole)
     assert whole["ehail_fee"].null_count == whole.num_rows
     assert whole["lpep_pickup_date"].equals(pc.cast(whole["lpep_pickup_datetime"], pa.date32()))
+
+
+@pytest.mark.parametrize(
+    ("stray", "pickup", "found"),
+    [
+        (100, "2020-11-15 08:00:00", "0 of them there; 100 in 2020-11"),
+        (60, "2020-12-31 23:59:59", "40 of them there; 60 in 2020-12"),
+        (100, "", "0 of them there; no pickup at all"),
+    ],
+)
+def test_a_file_of_another_month_is_refused(tmp_path: Path, stray: int, pickup: str, found: str) -> None:
+    lines = [line(tpep_pickup_datetime=pickup)] * stray + [line()] * (100 - stray)
+    with pytest.raises(InvalidFile, match=r"The file of yellow 2021-01 is of another month\.") as raised:
+        clean(csv_file(tmp_path, *lines), tmp_path, least_inside=0.5)
+    assert raised.value.details["Found"] == found
+    assert list(raised.value.details) == ["Expected", "Found", "Where", "Intact", "Next"]
+    assert nothing_is_left(tmp_path)
+    assert clean(csv_file(tmp_path, *lines), tmp_path, least_inside=0.0).summary.pickups_outside == stray
+
+
+def test_stray_pickups_are_no_other_month(tmp_path: Path) -> None:
+    lines = [line(tpep_pickup_datetime="2009-01-01 00:00:00")] * 40 + [line()] * 60
+    assert clean(csv_file(tmp_path, *lines), tmp_path, least_inside=0.5).summary.pickups_outside == 40
+    few = [line(tpep_pickup_datetime="2009-01-01 00:00:00")] * 99
+    assert clean(csv_file(tmp_path, *few), tmp_path, least_inside=0.5).summary.pickups_outside == 99
+
+
+def test_a_real_month_is_refused_under_the_name_of_another(real_months: RealMonths, tmp_path: Path) -> None:
+    path, month = real_months.path("green", "2020-04"), date(2020, 5, 1)
+    assert clean(path, tmp_path, SERVICES["green"], date(2020, 4, 1), least_inside=0.5).summary.rows_kept
+    with pytest.raises(InvalidFile, match="of another month") as raised:
+        clean(path, tmp_path, SERVICES["green"], month, least_inside=0.5)
+    assert "in 2020-04" in raised.value.details["Found"]

@@ -121,6 +121,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
                     folder=folder,
                     metadata=_file_metadata(file, version, config.limit),
                     limit=config.limit,
+                    least_inside=pipeline.least_pickups_inside,
                     progress=lambda rows: report(rows, None),
                 )
             shared = metadata.summary_metadata(cleaning.summary)
