@@ -118,6 +118,19 @@ def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = Fals
     return {month: _loaded(wanted.pipeline, each) for month, each in found.items()}
 
 
+def outdated_months(connection: Connection, pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
+    """The months whose newest load in a store, by the ledger, was cleaned by other rules or columns than today's."""
+    loads = [entry for store in stores for entry in latest_loads(connection, store=store, service=pipeline.service)]
+    months = {
+        load.source_month
+        for load in loads
+        if load.place == pipeline.location(load.store, load.source_month)
+        and load.code_version != pipeline.version
+        and not load.configuration.get("limit")
+    }
+    return sorted(months)
+
+
 @dataclass(frozen=True)
 class _Found:
     store: str

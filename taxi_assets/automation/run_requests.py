@@ -164,7 +164,7 @@ def _decide_month(
         return Skip(SkipCause.IN_PROGRESS)
     if not loaded.missing and (loaded.is_from(published) or not changed):
         if loaded.outdated:
-            return Skip(SkipCause.OUTDATED, f"taxi run {loaded.loads[0].service} --outdated")
+            return Skip(SkipCause.OUTDATED, f"taxi run {loaded.loads[0].service} --months outdated")
         return Skip(SkipCause.LOADED)
     version = version_of(published)
     last = last_attempt(instance, version)

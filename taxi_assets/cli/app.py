@@ -20,7 +20,14 @@ app = typer.Typer(
 )
 
 Service = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)]
-Months = Annotated[str, typer.Option(help="a month, 2021-01, or a range, 2020-10:2020-12", show_default=False)]
+Months = Annotated[
+    str,
+    typer.Option(
+        "--months",
+        help="a month, 2021-01, a range, 2020-10:2020-12, or `outdated`: those that older rules or columns loaded",
+        show_default=False,
+    ),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="print CSV, for machines")]
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
 
@@ -53,7 +60,7 @@ def verify(
     service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all that are loaded")] = None,
 ) -> None:
-    """Compare every loaded month in every store with its load log: rows and cents."""
+    """Compare ledger, each store's own record and what stands in it, rejected rows included: rows and cents."""
     from taxi_assets.cli.verify import verify_loads
 
     raise typer.Exit(verify_loads(service, months))

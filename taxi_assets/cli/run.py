@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries
+from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
 from taxi_assets.cli.daemon_backfill import can_run_on_daemon, run_on_daemon
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.local_backfill import LocalBackfill
@@ -24,6 +24,8 @@ from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
 
 STORE_NAMES = {"lake": "the lake", "bigquery": "BigQuery"}
+OUTDATED = "outdated"
+"""Instead of months: those that were loaded by other rules or columns than today's."""
 
 
 def run_months(service: str, months: str, only: Sequence[str], options: RunOptions) -> int:
@@ -37,7 +39,11 @@ def run_months(service: str, months: str, only: Sequence[str], options: RunOptio
     stores = chosen_stores(pipeline, only, options)
     source = source_named(options.source, settings()) if options.source else None
     options = options.resolved()
-    wanted = MonthSelection(pipeline, stores, _available(pipeline, parse_months(months)))
+    chosen = _outdated(pipeline, stores) if months == OUTDATED else parse_months(months)
+    if not chosen:
+        messages().print(f"No month of {service} is loaded by older rules or columns.")
+        return 0
+    wanted = MonthSelection(pipeline, stores, _available(pipeline, chosen))
     done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
         messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
@@ -76,6 +82,11 @@ def _run(
         f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     )
     return LocalBackfill(pipeline, stores, options, {"taxi/backfill": name}).run(months)
+
+
+def _outdated(pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
+    with reader() as connection:
+        return outdated_months(connection, pipeline, stores)
 
 
 def _already_loaded(wanted: MonthSelection, source: TripSource | None) -> list[date]:

@@ -165,7 +165,7 @@ def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Compar
             names = ", ".join(month_name(month) for month in sorted(outdated))
             messages().print(
                 f"Loaded by older rules or columns of {pipeline.service}: {names}. "
-                f"Next: taxi run {pipeline.service} --outdated"
+                f"Next: taxi run {pipeline.service} --months outdated"
             )
 
 

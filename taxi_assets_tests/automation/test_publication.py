@@ -8,8 +8,13 @@ import dagster as dg
 import pytest
 
 from taxi_assets.automation import run_requests
+from taxi_assets.automation.publication import publication_sensor
+from taxi_assets.automation.schedules import schedule
+from taxi_assets.pipeline import Publication, Schedule
 from taxi_assets.settings import settings
+from taxi_assets.stores.postgres.connection import OWNER, connect_as
 from taxi_assets.trips.months import month_name
+from taxi_assets.trips.rules import Rule
 from taxi_assets_tests.faulty_server import GOOD, Fault
 from taxi_assets_tests.published import Waiting, csv_body, csv_path, parquet_body, parquet_path
 
@@ -145,3 +150,30 @@ def test_the_schedule_asks_for_what_is_missing_alone(waiting: Waiting) -> None:
     assert f"{month_name(month)} is loaded already" in reason
     waiting.publish(waiting.months[0], 2)
     assert list(waiting.tick()[0]) == [month_name(waiting.months[0])]
+
+
+def test_a_month_that_its_store_lost_is_asked_for_again(waiting: Waiting) -> None:
+    month = waiting.months[-1]
+    waiting.publish(month, 3)
+    assert waiting.run(waiting.tick()[0][month_name(month)]).success
+    with connect_as(OWNER, waiting.postgres) as connection:
+        connection.execute(f"DELETE FROM {waiting.schema}.yellow_cab_data".encode())
+    assert list(waiting.look()[0]) == [month_name(month)]
+    assert waiting.run(waiting.tick()[0][month_name(month)]).success
+    assert waiting.rows() == {month_name(month): 3}
+
+
+def test_a_month_of_older_rules_waits_for_a_person(waiting: Waiting) -> None:
+    month = waiting.months[-1]
+    waiting.publish(month, 3)
+    assert waiting.run(waiting.tick()[0][month_name(month)]).success
+    rule = Rule(column="trip_distance", at_most=0)
+    changed = waiting.pipeline.model_copy(update={"reject": [*waiting.pipeline.reject, rule]})
+    waiting.schedule = schedule(changed, Schedule(cron="0 5 * * *"))
+    waiting.sensor = publication_sensor(changed, Publication())
+    for requests, reason in (waiting.tick(), waiting.look()):
+        assert not requests
+        assert f"{month_name(month)} is loaded by older rules or columns" in reason
+        assert "taxi run yellow --months outdated" in reason
+    waiting.publish(month, 4)
+    assert list(waiting.look()[0]) == [month_name(month)]

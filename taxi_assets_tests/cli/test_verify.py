@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
+from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded, outdated_months
 from taxi_assets.pipeline import pipeline_for
 from taxi_assets.stores.postgres.connection import READER, connect_as
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY
@@ -153,5 +153,12 @@ def test_months_of_other_rules_are_listed(three: ThreeStores) -> None:
     three.load(stores=["postgres", "lake"])
     code, said = three.verify()
     assert code == 0
-    assert "Loaded by older rules or columns of yellow: 2021-01. Next: taxi run yellow --outdated" in said
+    assert "Loaded by older rules or columns of yellow: 2021-01. Next: taxi run yellow --months outdated" in said
     assert january(three).outdated
+    with connect_as(READER, three.address) as connection:
+        assert outdated_months(connection, pipeline_for("yellow"), ALL) == [JANUARY]
+    three.patch.setattr("taxi_assets_tests.stores.months.CLEANING", pipeline_for("yellow").version)
+    three.load(stores=["postgres", "lake"])
+    assert "older rules" not in three.verify()[1]
+    with connect_as(READER, three.address) as connection:
+        assert outdated_months(connection, pipeline_for("yellow"), ALL) == []

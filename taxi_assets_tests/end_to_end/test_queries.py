@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from psycopg import sql
 
+from taxi_assets.local import postgres_files
 from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
 from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
@@ -80,6 +82,31 @@ def test_verify_finds_what_was_done_behind_its_back(loaded: Taxi) -> None:
     assert loaded("verify").code == 1
     loaded.well("run", "yellow", "--months", MONTH, "--only", "postgres", "--force")
     loaded.well("verify", "yellow", "--months", MONTH)
+
+
+def test_lost_rows_are_loaded_again_without_force(loaded: Taxi) -> None:
+    with connect_as(OWNER, loaded.database()) as connection:
+        connection.execute(f"DELETE FROM {SCHEMA}.yellow_cab_data_rejected".encode())
+    said = loaded.well("run", "yellow", "--months", MONTH, "--only", "postgres")
+    assert "1 loaded, 0 loaded already" in said.err
+    loaded.well("verify", "yellow", "--months", MONTH)
+
+
+def test_months_of_older_rules_are_loaded_by_one_command(loaded: Taxi) -> None:
+    outdated = ("run", "yellow", "--months", "outdated", "--only", "postgres")
+    assert "No month of yellow is loaded by older rules" in loaded.well(*outdated).err
+    address = loaded.database()
+    with connect(replace(address, user=postgres_files.SUPERUSER)) as connection:
+        connection.execute(
+            "INSERT INTO taxi_assets.load_log (store, service, source_month, place, rows_read, rows_kept, "
+            "rows_rejected, cents, cents_rejected, rejected, code_version, configuration) SELECT store, service, "
+            "source_month, place, rows_read, rows_kept, rows_rejected, cents, cents_rejected, rejected, 'older', "
+            "configuration "
+            f"FROM taxi_assets.load_log WHERE place = '{SCHEMA}.yellow_cab_data' ORDER BY id DESC LIMIT 1".encode()
+        )
+    assert f"of yellow: {MONTH}. Next: taxi run yellow --months outdated" in loaded.well("verify", "yellow").err
+    assert "1 loaded, 0 loaded already, 0 failed" in loaded.well(*outdated).err
+    assert "older rules" not in loaded.well("verify", "yellow").err
 
 
 def test_verify_of_a_service_that_is_none(loaded: Taxi) -> None:
