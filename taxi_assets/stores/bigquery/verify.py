@@ -12,13 +12,13 @@ from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigque
 from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
-from taxi_assets.stores.record import StoreRecord, order
+from taxi_assets.stores.record import TOKEN_KEY, StoreRecord, order
 from taxi_assets.stores.table import TableRef
 
 REJECTED = "_rejected"
 """What the name of the table of rejected rows ends with."""
-REJECTED_KEY = "rejected_rows"
-"""The key of an entry's configuration that says that the load wrote the table of rejected rows, too."""
+GENERATION = "generation"
+"""The log's column with the version of the lake's manifest. Code that writes it writes the rejected rows, too."""
 
 Counts = dict[date, tuple[int, int]]
 """Month → row count and cents."""
@@ -143,7 +143,7 @@ def _verified(
 
 def keeps_rejected(entry: LoadEntry) -> bool:
     """Whether that load wrote the rejected rows, too: older code did not."""
-    return bool(entry.configuration.get(REJECTED_KEY)) and entry.rows_rejected > 0
+    return TOKEN_KEY in entry.configuration and entry.rows_rejected > 0
 
 
 def _where(months: Sequence[date] | None) -> str:
@@ -157,4 +157,6 @@ def _entry(row: dict[str, Any]) -> LoadEntry:
     known = {item.name: row[item.name] for item in fields(LoadEntry) if item.name in row}
     for name in ("rejected", "configuration"):
         known[name] = json.loads(known.get(name) or "{}")
+    if row.get(GENERATION):
+        known["configuration"][TOKEN_KEY] = row[GENERATION]
     return LoadEntry(**known)

@@ -11,13 +11,12 @@ import pyarrow as pa
 
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import count, date_column
-from taxi_assets.stores.lake.manifest import LakeLoad, read_generation, read_manifests
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import VerifiedMonth
 from taxi_assets.stores.record import StoreRecord
 from taxi_assets.trips.columns import SERVICES
-from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
 
 
@@ -98,24 +97,18 @@ def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> 
         TransientError: The service was lost.
         TaxiError: It refuses, or there is no bucket.
     """
+    loads = [load for load in side_by_side(lambda month: read_manifest(cloud, service, month), sorted(months)) if load]
     with lake_session(cloud, f"Looking at {service} in the lake", intact="the lake") as session:
-        found = side_by_side(lambda month: _record(session, service, month), sorted(months))
-        if None in found:
-            session.ensure_bucket()
-    return {record.entry.source_month: record for record in found if record}
+        lost = side_by_side(lambda load: _lost(session, load), loads)
+    return {load.entry.source_month: StoreRecord(load.entry, text) for load, text in zip(loads, lost, strict=True)}
 
 
-def _record(session: LakeSession, service: str, month: date) -> StoreRecord | None:
-    load, _ = read_generation(session, service, month_name(month))
-    if load is None:
-        return None
-    existing = month_objects(session, service, load.month)
+def _lost(session: LakeSession, load: LakeLoad) -> str:
+    existing = month_objects(session, load.entry.service, load.month)
     rejected = session.bucket.get_blob(load.rejected.name, retry=session.retry)
     objects = [(item, existing.get(item.name)) for item in load.objects] + [(load.rejected, rejected)]
-    wrong = [
-        f"{item.name} is {'another version' if blob else 'gone'}" for item, blob in objects if not item.is_still(blob)
-    ]
-    return StoreRecord(load.entry, "; ".join(wrong[:5]))
+    wrong = [(item.name, blob) for item, blob in objects if not item.is_still(blob)]
+    return "; ".join(f"{name} is {'changed' if blob else 'gone'}" for name, blob in wrong[:5])
 
 
 def _read_rejected(session: LakeSession, load: LakeLoad, folder: Path) -> tuple[int, int] | None:
