@@ -17,6 +17,7 @@ from taxi_assets.local import postgres_files
 from taxi_assets.local.service import free_port
 from taxi_assets.settings import PROJECT_ROOT, read_settings
 from taxi_assets.stores.postgres.connection import (
+    LEDGER,
     LOADER,
     OWNER,
     ROLES,
@@ -50,7 +51,7 @@ def drop_roles(external: PostgresAddress, *databases: str) -> None:
         with connect(admin(external)) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     with connect(admin(external)) as connection:
-        for role in ROLES:
+        for role in (*ROLES, LEDGER):
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
 
