@@ -153,20 +153,23 @@ def _print_dropped(places: Sequence[str]) -> None:
 def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Comparison]) -> None:
     """The months that were cleaned by other rules or columns than today's, with the command that loads them again."""
     for pipeline in pipelines:
-        outdated = {
-            item.verified.month
-            for item in compared
-            if item.verified.service == pipeline.service
-            and item.verified.entry
-            and item.verified.entry.code_version != pipeline.version
-            and item.verified.location == pipeline.location(item.verified.store, item.verified.month)
-        }
+        outdated = {month for item in compared if (month := _outdated_month(pipeline, item))}
         if outdated:
             names = ", ".join(month_name(month) for month in sorted(outdated))
             messages().print(
                 f"Loaded by older rules or columns of {pipeline.service}: {names}. "
                 f"Next: taxi run {pipeline.service} --months outdated"
             )
+
+
+def _outdated_month(pipeline: PipelineSpec, item: Comparison) -> date | None:
+    """The month, where this home loaded it by other rules or columns; trials left out."""
+    entry = item.verified.entry
+    if entry is None or entry.service != pipeline.service or item.verdict is Verdict.OTHER_HOME:
+        return None
+    here = entry.place == pipeline.location(entry.store, entry.source_month)
+    old = entry.code_version != pipeline.version and not entry.configuration.get("limit")
+    return entry.source_month if here and old else None
 
 
 def _differences(differing: Sequence[Comparison]) -> Table:
@@ -177,7 +180,12 @@ def _differences(differing: Sequence[Comparison]) -> Table:
         head = [month.store, f"{month.service} {month_name(month.month)}", month.location]
         next_step = mending_command(item)
         for difference in item.differences:
-            counts = [_number(value) for value in (difference.ledger, difference.record, difference.found)]
+            numbers_found = (difference.ledger, difference.record, difference.found)
+            counts = (
+                [_number(value) for value in numbers_found]
+                if any(number is not None for number in numbers_found)
+                else [""] * 3
+            )
             rows.add_row(*head, difference.what, *counts, next_step)
             head, next_step = ["", "", ""], ""
         for name in month.gone:

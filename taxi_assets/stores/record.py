@@ -102,9 +102,8 @@ def compare(verified: VerifiedMonth, ledger: LoadEntry | None, identity: str | N
         return Comparison(verified, ledger, origin)
     trusted = verified.entry if origin is Verdict.UNWRITTEN else ledger
     differences = tuple(item for item in _numbers(verified, trusted) if not item.ledger == item.record == item.found)
-    earlier = origin is Verdict.DIFFERS and verified.entry is not None and trusted is not None
-    if earlier and not differences:
-        differences = (Difference("an earlier load", trusted.id if trusted else None, None, None),)
+    if origin is Verdict.DIFFERS and verified.entry is not None:
+        differences = (Difference("an earlier load than the ledger's", None, None, None), *differences)
     verdict = Verdict.DIFFERS if differences else origin
     return Comparison(verified, ledger, verdict, differences)
 

@@ -133,6 +133,17 @@ def test_what_another_home_loaded_is_shown_as_such(three: ThreeStores) -> None:
     assert "4 of 4 loaded months agree" in said
 
 
+def test_a_bucket_that_went_back_to_an_earlier_load_is_seen(three: ThreeStores) -> None:
+    three.load(stores=["lake"])
+    name = "_loads/yellow/2021-01.json"
+    earlier = three.cloud.storage().bucket(three.cloud.bucket).blob(name).download_as_bytes()
+    three.load(stores=["lake"])
+    three.cloud.storage().bucket(three.cloud.bucket).blob(name).upload_from_string(earlier)
+    code, said = three.verify()
+    assert code == 1
+    assert "an earlier load than the ledger's" in said
+
+
 def test_places_of_trials_that_are_gone_are_left_out(three: ThreeStores) -> None:
     three.load(stores=["postgres"])
     for schema in ("trial", "try1"):
