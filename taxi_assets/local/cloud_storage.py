@@ -1,7 +1,8 @@
 """The embedded Cloud Storage: `gcp-storage-emulator`, from its wheel, on loopback, its objects below `{home}/cloud`.
 
 `CLOUD_STORAGE` starts it; `python -m taxi_assets.local.cloud_storage HOME PORT` is its process. `_patch` closes gaps
-of the emulator, each with its reason. Other gaps stay: every precondition holds, and every permission is granted.
+of the emulator, each with its reason; `preconditions` closes that of generations. Other gaps stay: every permission is
+granted, and requests in a batch are not looked at.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from taxi_assets.files import private_folder, private_process
 from taxi_assets.local.access import access_from_environment, error_body
+from taxi_assets.local.preconditions import honour
 from taxi_assets.local.service import START_SECONDS, LocalServer, publish
 
 BUCKET = "taxi-lake"
@@ -92,6 +94,7 @@ def serve(home: Path, port: int) -> None:
     _patch_access(home)
     server = create_server("127.0.0.1", port, data_dir=str(private_folder(home / "cloud")))
     files = server._storage
+    honour(files, private_folder(home / "cloud"))
     # No process resumes an upload that was cut off.
     for upload in list(files.resumable):
         files.delete_resumable_file_obj(upload)
