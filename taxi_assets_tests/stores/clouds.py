@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
-import subprocess
-import sys
 import tempfile
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
 from taxi_assets.trips.columns import GREEN
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.stores.cloud_process import load_until
 from taxi_assets_tests.stores.months import RUN
 from taxi_assets_tests.trips.made import RULES
 
@@ -65,16 +65,16 @@ def green(real_months: RealMonths, folder: Path, name: str) -> CleanedMonth:
 
 def killed_at(moment: str, cloud: GoogleCloud, month: CleanedMonth, shape: Shape) -> None:
     """Loads the month in another process and kills it at that moment, with -9."""
-    folder = month.kept.path.parent
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    target = [cloud.home, cloud.bucket, str(cloud.dataset), month.service.name, f"{month.month:%Y-%m}", shape]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "taxi_assets_tests.stores.cloud_process", *target, str(folder), moment],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    with process.stdout:
-        assert process.stdout.readline().strip() == "here"
+    folder = month.kept.path.parent / "work"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    processes = multiprocessing.get_context("fork")
+    arrived, here = processes.Pipe(duplex=False)
+    process = processes.Process(target=load_until, args=(moment, cloud, month, shape, folder, here))
+    process.start()
+    here.close()
+    with arrived:
+        assert arrived.poll(60)
+        assert arrived.recv() == "here"
         process.kill()
-        process.wait(10)
+        process.join(10)

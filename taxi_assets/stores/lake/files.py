@@ -1,8 +1,8 @@
 """The files of a month for the lake, made on disk: one a month, or one a day of pickup in Hive's folders.
 
 Their names carry the source month: a stray pickup lands in its own day's folder without touching another month's file.
-A day's file is named by its content besides, so that a new load never overwrites the files of an old one, and a day
-that has not changed is not sent again. A month's single file has one name for ever, and is replaced at once.
+Each is named by its content besides, so that a new load never overwrites the files of an old one, and a file that has
+not changed is not sent again. A month's single file and its rejected rows have a fixed name, too, for people: a copy.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ class LakeFile:
         name: The object's name.
         path: The file on disk.
         rows: Its rows.
+        fixed_name: The name of its copy for people; None: it has none.
     """
 
     name: str
     path: Path
     rows: int
+    fixed_name: str | None = None
 
 
 def date_column(service: Service) -> Column:
@@ -61,9 +63,26 @@ def date_column(service: Service) -> Column:
     )
 
 
+def month_name_in_lake(service: str, month: str) -> str:
+    """The fixed name of a month in the shape `month`."""
+    return f"{service}/{service}_{month}.parquet"
+
+
 def rejected_name(service: str, month: str) -> str:
-    """The name of the object with the rejected rows."""
+    """The fixed name of the rejected rows."""
     return f"rejected/{service}/{month}.parquet"
+
+
+def content_folder(service: str) -> str:
+    """The folder of the objects that are named by their content, where it is not the folder of a day."""
+    return f"_objects/{service}/"
+
+
+def rejected_file(month: CleanedMonth) -> LakeFile:
+    """The file with the rejected rows."""
+    service, name, table = month.service.name, month_name(month.month), month.rejected
+    content = f"{content_folder(service)}rejected_{name}-{_digest(table.path)}.parquet"
+    return LakeFile(content, table.path, table.rows, rejected_name(service, name))
 
 
 def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFile]:
@@ -88,7 +107,9 @@ def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFil
             next_step="clean the month again",
         )
     if shape == "month":
-        files = [LakeFile(f"{service.name}/{service.name}_{name}.parquet", month.kept.path, month.kept.rows)]
+        content = f"{content_folder(service.name)}{service.name}_{name}-{_digest(month.kept.path)}.parquet"
+        fixed = month_name_in_lake(service.name, name)
+        files = [LakeFile(content, month.kept.path, month.kept.rows, fixed)]
     else:
         files = _day_files(month, folder)
     _verify(month, files)
@@ -119,10 +140,13 @@ def _day_files(month: CleanedMonth, folder: Path) -> list[LakeFile]:
 
 def _day_file(month: CleanedMonth, path: Path, day: str) -> LakeFile:
     service = month.service.name
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    name = f"{service}/{day}/{service}_{month_name(month.month)}-{content}.parquet"
+    name = f"{service}/{day}/{service}_{month_name(month.month)}-{_digest(path)}.parquet"
     return LakeFile(name, path, int(pq.read_metadata(path).num_rows))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
 
 def count(path: Path) -> tuple[int, int]:

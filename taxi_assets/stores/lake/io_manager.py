@@ -35,19 +35,13 @@ class LakeIOManager(dg.ConfigurableIOManager):
         with dagster_failures():
             refuse_trial(obj.kept, "the lake")
         name, shape = f"store {obj} in the lake", declared_metadata(context)["shape"]
-        # One at a time up to the entry in the load log: else the newest entry may be of other rows than the lake has.
-        locked = f"gs://{self.cloud.bucket} {obj}"
-        with (
-            work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder,
-            dagster_failures(),
-            self.postgres.month_locked(locked),
-        ):
+        with work_folder(Path(self.cloud.home), name.replace(" ", "-")) as folder, dagster_failures():
             run = Provenance.of(context, self.postgres.ledger_identity())
             self._refuse_synthetic(obj, run)
             with progress.task(name, "rows") as report:
                 rows = obj.kept.rows + obj.rejected.rows
                 done = store_month(self.cloud, obj, shape, folder, run, progress=lambda sent: report(sent, rows))
-            log_id = self.postgres.write_load(done.load.entry)
+            log_id = self.postgres.write_load(done.load.logged_entry)
         context.add_output_metadata(
             {
                 "dagster/partition_row_count": done.load.entry.rows_kept,

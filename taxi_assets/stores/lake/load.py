@@ -1,39 +1,50 @@
 """Stores a cleaned month in the lake: Parquet in a bucket, and a manifest that names the objects of the month.
 
-    {service}/{service}_{month}.parquet                        shape `month`: one object a month
-    {service}/{date column}={day}/{service}_{month}-{hash}.parquet   shape `date`: Hive's folders
-    rejected/{service}/{month}.parquet                         the rows left out, with the reason
     _loads/{service}/{month}.json                              the manifest: which objects are the month
+    {service}/{date column}={day}/{service}_{month}-{hash}.parquet   shape `date`: Hive's folders
+    _objects/{service}/{service}_{month}-{hash}.parquet        shape `month`: one object a month
+    _objects/{service}/rejected_{month}-{hash}.parquet         the rows left out, with the reason
+    {service}/{service}_{month}.parquet                        a copy of the month's one object, for people
+    rejected/{service}/{month}.parquet                         a copy of the rejected rows, for people
+    _intents/{service}/{month}/{load}.json                     what a load is about to change: see `intents`
 
-A load takes effect when its manifest replaces the old one: before, objects are only added; after, those that the
-manifest does not name are removed. A reader of the objects that the manifest names sees the old month or the new one,
-and a killed load leaves objects that the next one removes. Cloud Storage replaces only single objects at once: a reader
-that lists a service's day folders, instead of reading the manifest, sees old and new days side by side for the second
-between. In the shape `month` the one object is replaced at once, for every reader.
+A load takes effect when its manifest replaces the old one: before, objects are only added; after, the copies are
+written and the objects that earlier manifests named are removed. A reader of the objects that the manifest names sees
+the old month or the new one. Cloud Storage replaces only single objects at once: a reader that lists a service's day
+folders, instead of reading the manifest, sees old and new days side by side for the second between, told apart by their
+hash. In the shape `month` the copy is replaced at once, for every reader, a moment after the manifest.
+
+No lock is needed. A load names the version of the manifest that it replaces; one that was beaten begins again.
 """
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.stores.google.resource import GoogleCloud
-from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected_name
-from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_generation
-from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, remove, side_by_side
+from taxi_assets.stores.lake.copies import fixed_objects, write_copies
+from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected_file
+from taxi_assets.stores.lake.intents import Intent, intents_folder, record, sweep
+from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_current
+from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, put_text, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
-from taxi_assets.stores.month import NO_RUN, CleanedMonth, Provenance
+from taxi_assets.stores.month import NO_RUN, CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.table import lake_uri
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
+ATTEMPTS = 4
+"""How often a load begins, where other loads of the month beat it."""
 EARLIER_LOADS = 100
 """How many earlier loads of a month its manifest keeps."""
 
@@ -68,63 +79,109 @@ def store_month(
         progress: Called with the number of rows sent so far.
 
     Raises:
-        TransientError: The service was lost, or another load of this month took place at the same time.
-        TaxiError: The bucket is missing or refuses; the old month is still what the manifest names then.
+        TransientError: The service was lost, or other loads of this month kept beating this one.
+        TaxiError: The bucket is missing or refuses, or a fixed name is an object of somebody else; the old month is
+            still what the manifest names then.
     """
     began = time.monotonic()
-    service, name = month.service.name, month_name(month.month)
-    entry = month.entry("lake", lake_uri(cloud.bucket, service, month.month, shape), provenance)
-    files = month_files(month, shape, folder)
-    files.append(LakeFile(rejected_name(service, name), month.rejected.path, month.rejected.rows))
+    entry = month.entry("lake", lake_uri(cloud.bucket, month.service.name, month.month, shape), provenance)
+    files = (*month_files(month, shape, folder), rejected_file(month))
     with lake_session(cloud, f"Storing {month} in the lake") as session:
-        before, generation = read_generation(session, service, name)
-        existing = month_objects(session, service, name)
-        done = _put_all(session, files, existing, progress)
+        load = _Load(session, entry, shape, files, began, progress)
+        done = load.begin()
+        for _ in range(ATTEMPTS - 1):
+            if done is None:
+                time.sleep(random.uniform(0, 1))  # noqa: S311
+                done = load.begin()
+        if done is None:
+            raise load.beaten()
+    return done
+
+
+class _Load:
+    """A load, in as many attempts as it takes."""
+
+    def __init__(
+        self,
+        session: LakeSession,
+        entry: LoadEntry,
+        shape: Shape,
+        files: Sequence[LakeFile],
+        began: float,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._session, self._entry, self._shape, self._files = session, entry, shape, files
+        self._began, self._progress = began, progress
+        self._service, self._month = entry.service, month_name(entry.source_month)
+        self._id = uuid4().hex
+        self._intent: Intent | None = None
+
+    def begin(self) -> LakeLoadResult | None:
+        """One attempt; None: another load has replaced the manifest since."""
+        session = self._session
+        base = read_current(session, self._service, self._month)
+        fixed = fixed_objects(session, self._files, base)
+        name = f"{intents_folder(self._service, self._month)}{self._id}.json"
+        self._intent = record(session, name, base, {file.name for file in self._files} | fixed.keys(), self._intent)
+        done = self._send(base, month_objects(session, self._service, self._month))
+        load = self._replace_manifest(base, [item for item, _ in done])
+        if load is None:
+            return None
+        write_copies(session, load, fixed)
+        swept = sweep(session, self._service, self._month, self._intent, load)
+        if swept.current == load:
+            _verify_after(load, swept.listed)
+        return LakeLoadResult(load, sum(sent for _, sent in done), swept.removed, time.monotonic() - self._began)
+
+    def _send(self, base: LakeLoad | None, existing: Mapping[str, Blob]) -> list[tuple[LakeObject, bool]]:
+        named = base.contents if base else {}
+        rows = 0
+
+        def one(file: LakeFile) -> tuple[LakeObject, bool]:
+            nonlocal rows
+            # What the manifest does not name may be a leftover that another load is about to remove.
+            done = put(self._session, file, existing.get(file.name), again=file.name not in named)
+            rows += file.rows
+            if self._progress:
+                self._progress(rows)
+            return done
+
+        return side_by_side(one, self._files)
+
+    def _replace_manifest(self, base: LakeLoad | None, objects: Sequence[LakeObject]) -> LakeLoad | None:
+        """From now on, the month is the new one; None: another load was first."""
+        from google.api_core.exceptions import PreconditionFailed
+
         load = LakeLoad(
-            entry=replace(entry, seconds=round(time.monotonic() - began, 3), loaded_at=datetime.now(UTC)),
-            bucket=cloud.bucket,
-            shape=shape,
-            objects=tuple(item for item, _ in done[:-1]),
-            rejected=done[-1][0],
-            earlier=_earlier(before),
+            entry=replace(self._entry, seconds=round(time.monotonic() - self._began, 3), loaded_at=datetime.now(UTC)),
+            bucket=self._session.bucket.name,
+            shape=self._shape,
+            objects=tuple(objects[:-1]),
+            rejected=objects[-1],
+            earlier=_earlier(base),
+            copies={file.fixed_name: file.name for file in self._files if file.fixed_name},
+            load_id=self._id,
         )
-        _write_manifest(session, load, generation)
-        named = {item.name for item in load.objects}
-        strays = [blob for blob in existing.values() if blob.name not in named]
-        remove(session, strays)
-        _verify_after(session, load)
-    return LakeLoadResult(load, sum(sent for _, sent in done), len(strays), time.monotonic() - began)
+        name = manifest_name(self._service, self._month)
+        try:
+            generation = put_text(self._session, name, load.to_json(), base.generation if base else 0)
+        except PreconditionFailed:
+            return None
+        return replace(load, generation=generation)
 
-
-def _write_manifest(session: LakeSession, load: LakeLoad, generation: int) -> None:
-    """Replaces that generation of the manifest: from now on, the month is the new one."""
-    session.bucket.blob(manifest_name(load.entry.service, load.month)).upload_from_string(
-        load.to_json(),
-        content_type="application/json",
-        if_generation_match=generation,
-        checksum="crc32c",
-        retry=session.retry,
-    )
-
-
-def _put_all(
-    session: LakeSession,
-    files: list[LakeFile],
-    existing: Mapping[str, Blob],
-    progress: Callable[[int], None] | None,
-) -> list[tuple[LakeObject, bool]]:
-    rows = 0
-
-    def one(file: LakeFile) -> tuple[LakeObject, bool]:
-        nonlocal rows
-        blob = existing.get(file.name) or session.bucket.get_blob(file.name, retry=session.retry)
-        done = put(session, file, blob)
-        rows += file.rows
-        if progress:
-            progress(rows)
-        return done
-
-    return side_by_side(one, files)
+    def beaten(self) -> TransientError:
+        """The error of a load that was beaten each time; removes what it left."""
+        assert self._intent  # noqa: S101
+        swept = sweep(self._session, self._service, self._month, self._intent)
+        entry = swept.current.entry if swept.current else None
+        return TransientError(
+            f"Other loads of {self._service} {self._month} into the lake were faster than this one.",
+            expected=f"no other load of the month during one of {ATTEMPTS} attempts",
+            found=f"one of {entry.rows_kept} rows, by run {entry.run_id} ({entry.started_by})" if entry else None,
+            where=f"gs://{self._session.bucket.name}/{manifest_name(self._service, self._month)}",
+            intact="the month as the other load stored it",
+            next_step="find out who loads the same month; then try again",
+        )
 
 
 def _earlier(before: LakeLoad | None) -> tuple[Mapping[str, Any], ...]:
@@ -135,8 +192,8 @@ def _earlier(before: LakeLoad | None) -> tuple[Mapping[str, Any], ...]:
     return (short, *before.earlier)[:EARLIER_LOADS]
 
 
-def _verify_after(session: LakeSession, load: LakeLoad) -> None:
-    if wrong := _changed(session, load):
+def _verify_after(load: LakeLoad, existing: Mapping[str, Blob]) -> None:
+    if wrong := _changed(load, existing):
         raise TransientError(
             f"Another program changed {load.entry.service} {load.month} in the lake while it was stored.",
             expected="the objects as they were sent",
@@ -146,8 +203,7 @@ def _verify_after(session: LakeSession, load: LakeLoad) -> None:
         )
 
 
-def _changed(session: LakeSession, load: LakeLoad) -> list[str]:
-    existing = month_objects(session, load.entry.service, load.month)
+def _changed(load: LakeLoad, existing: Mapping[str, Blob]) -> list[str]:
     wrong = []
     for item in load.objects:
         blob = existing.get(item.name)
@@ -160,17 +216,29 @@ def verify_objects(cloud: GoogleCloud, load: LakeLoad) -> None:
     """Makes sure that the objects of a month are the ones that were stored.
 
     Raises:
+        TransientError: The month was stored again since.
         TaxiError: One is gone or was overwritten; it is named.
     """
-    doing = f"Looking at {load.entry.service} {load.month} in the lake"
-    with lake_session(cloud.at_bucket(load.bucket), doing) as session:
-        wrong = _changed(session, load)
+    service, month = load.entry.service, load.month
+    with lake_session(cloud.at_bucket(load.bucket), f"Looking at {service} {month} in the lake") as session:
+        wrong = _changed(load, month_objects(session, service, month))
+        current = read_current(session, service, month, load) if wrong else load
+    where = f"gs://{load.bucket}/{manifest_name(service, month)}"
+    if current and current.generation > load.generation > 0:
+        raise TransientError(
+            f"{service} {month} was stored in the lake once more, by another load.",
+            expected=f"the manifest of version {load.generation}",
+            found=f"version {current.generation}, by run {current.entry.run_id} ({current.entry.started_by})",
+            where=where,
+            intact="PostgreSQL and BigQuery",
+            next_step="try again, with the new month",
+        )
     if wrong:
         raise TaxiError(
-            f"Another program changed {load.entry.service} {load.month} in the lake after it was stored.",
-            expected="the objects that the lake's manifest names, in the versions that were stored",
+            f"Another program changed {service} {month} in the lake after it was stored.",
+            expected="the objects that the lake's manifest names, as they were stored",
             found="; ".join(wrong[:5]) + (f"; {len(wrong) - 5} more" if len(wrong) > 5 else ""),
-            where=f"gs://{load.bucket}/{manifest_name(load.entry.service, load.month)}",
+            where=where,
             intact="PostgreSQL and BigQuery",
-            next_step=f"store the month again: taxi run {load.entry.service} --months {load.month} --only lake --force",
+            next_step=f"store the month again: taxi run {service} --months {month} --only lake --force",
         )

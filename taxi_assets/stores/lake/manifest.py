@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 
+_FOLDER = "_loads"
+_MONTH = re.compile(r"\d{4}-\d{2}\.json")
+_ENTRY_FIELDS = {item.name for item in fields(LoadEntry)}
+
+
 @dataclass(frozen=True)
 class LakeLoad:
     """A month in the lake: its manifest.
@@ -30,6 +37,9 @@ class LakeLoad:
         objects: The objects with the kept rows.
         rejected: The object with the rejected rows.
         earlier: Earlier loads, the newest first: when, run, checksum of the file, row count.
+        copies: Fixed names, each with the object that it is a copy of. They are written after the manifest.
+        load_id: What tells this load from any other.
+        generation: The manifest's own version, which rises with each load of the month; 0: it is not written yet.
     """
 
     entry: LoadEntry
@@ -38,6 +48,9 @@ class LakeLoad:
     objects: tuple[LakeObject, ...]
     rejected: LakeObject
     earlier: tuple[Mapping[str, Any], ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict)
+    load_id: str = ""
+    generation: int = 0
 
     @property
     def month(self) -> str:
@@ -54,43 +67,67 @@ class LakeLoad:
         """The addresses of the objects with the kept rows."""
         return [f"gs://{self.bucket}/{item.name}" for item in self.objects]
 
+    @property
+    def contents(self) -> dict[str, LakeObject]:
+        """The objects with kept and with rejected rows, by name."""
+        return {item.name: item for item in (*self.objects, self.rejected)}
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all objects of the month, copies included."""
+        return {*self.contents, *self.copies}
+
+    @property
+    def logged_entry(self) -> LoadEntry:
+        """The entry for the load log, with `token`, by which the newest load of a month is found."""
+        configuration = {**self.entry.configuration, "token": self.generation}
+        return replace(self.entry, configuration=configuration)
+
     def to_json(self) -> str:
         """The text of the manifest."""
-        return json.dumps(asdict(self), default=str, indent=1)
+        parts = asdict(self)
+        del parts["generation"]
+        return json.dumps(parts, default=str, indent=1)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> LakeLoad:
-        """Reads that text. Keys that this code does not know, of newer code, are left out."""
-        manifest = json.loads(text)
-        entry = _known(LoadEntry, manifest["entry"])
+    def from_json(cls, text: str | bytes, generation: int = 0) -> LakeLoad:
+        """Reads that text, and those of earlier versions, which named no copies; what it does not know is left out."""
+        parts = json.loads(text)
+        entry = {name: value for name, value in parts["entry"].items() if name in _ENTRY_FIELDS}
         entry["source_month"] = date.fromisoformat(entry["source_month"])
         entry["loaded_at"] = datetime.fromisoformat(entry["loaded_at"])
         return cls(
             entry=LoadEntry(**entry),
-            bucket=manifest["bucket"],
-            shape=manifest["shape"],
-            objects=tuple(LakeObject(**_known(LakeObject, item)) for item in manifest["objects"]),
-            rejected=LakeObject(**_known(LakeObject, manifest["rejected"])),
-            earlier=tuple(manifest["earlier"]),
+            bucket=parts["bucket"],
+            shape=parts["shape"],
+            objects=tuple(LakeObject.of(item) for item in parts["objects"]),
+            rejected=LakeObject.of(parts["rejected"]),
+            earlier=tuple(parts["earlier"]),
+            copies=parts.get("copies", {}),
+            load_id=parts.get("load_id", ""),
+            generation=generation,
         )
-
-
-def _known(kind: type[LoadEntry | LakeObject], values: Mapping[str, Any]) -> dict[str, Any]:
-    names = {item.name for item in fields(kind)}
-    return {name: value for name, value in values.items() if name in names}
 
 
 def manifest_name(service: str, month: str) -> str:
     """The name of the object with the manifest of a month."""
-    return f"_loads/{service}/{month}.json"
+    return f"{_FOLDER}/{service}/{month}.json"
 
 
-def read_generation(session: LakeSession, service: str, month: str) -> tuple[LakeLoad | None, int]:
-    """The manifest of a month and its generation; None and 0 where there is none."""
+def read_current(session: LakeSession, service: str, month: str, known: LakeLoad | None = None) -> LakeLoad | None:
+    """The manifest of a month; None where there is none. One that is known already is not read again."""
     blob = session.bucket.get_blob(manifest_name(service, month), retry=session.retry)
-    if blob is None:
-        return None, 0
-    return LakeLoad.from_json(_text(session, blob)), int(blob.generation)
+    return known if known and blob and known.generation == int(blob.generation) else _read(session, blob)
+
+
+def _read(session: LakeSession, blob: Blob | None) -> LakeLoad | None:
+    from google.api_core.exceptions import NotFound
+
+    while blob:
+        with suppress(NotFound):
+            return LakeLoad.from_json(_text(session, blob), int(blob.generation))
+        blob = session.bucket.get_blob(blob.name, retry=session.retry)  # it was replaced just now
+    return None
 
 
 def _text(session: LakeSession, blob: Blob) -> bytes:
@@ -106,7 +143,7 @@ def _text(session: LakeSession, blob: Blob) -> bytes:
 def read_manifest(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
     """The manifest of a month; None where it was never loaded."""
     with lake_session(cloud, f"Reading the lake's manifest of {service} {month_name(month)}") as session:
-        manifest, _ = read_generation(session, service, month_name(month))
+        manifest = read_current(session, service, month_name(month))
         if manifest is None:
             session.ensure_bucket()
         return manifest
@@ -115,9 +152,11 @@ def read_manifest(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | N
 def read_manifests(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
     """The manifest of every month of a service, the oldest month first."""
     with lake_session(cloud, f"Reading the lake's manifests of {service}") as session:
-        blobs = sorted(session.bucket.list_blobs(prefix=f"_loads/{service}/", retry=session.retry), key=str)
-        texts = side_by_side(lambda blob: _text(session, blob), blobs)
-    return sorted((LakeLoad.from_json(text) for text in texts), key=lambda load: load.entry.source_month)
+        folder = f"{_FOLDER}/{service}/"
+        listed = session.bucket.list_blobs(prefix=folder, retry=session.retry)
+        blobs = [blob for blob in listed if _MONTH.fullmatch(blob.name.removeprefix(folder))]
+        loads = side_by_side(lambda blob: _read(session, blob), blobs)
+    return sorted((load for load in loads if load), key=lambda load: load.entry.source_month)
 
 
 def list_bucket(cloud: GoogleCloud) -> None:

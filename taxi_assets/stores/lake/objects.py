@@ -7,13 +7,14 @@ other program's change is overwritten unseen.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taxi_assets.stores.lake.files import LakeFile
+from taxi_assets.stores.lake.files import LakeFile, content_folder
 from taxi_assets.stores.lake.resource import LakeSession
 
 if TYPE_CHECKING:
@@ -46,9 +47,14 @@ class LakeObject:
     crc32c: str
     generation: int
 
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> LakeObject:
+        """The object that a manifest describes; what this version does not know is left out."""
+        return cls(**{item.name: parts[item.name] for item in fields(cls)})
+
     def is_still(self, blob: Blob | None) -> bool:
-        """Whether the bucket holds that very version."""
-        return blob is not None and (int(blob.generation), blob.crc32c) == (self.generation, self.crc32c)
+        """Whether the bucket holds that content. Another load may have stored it once more, in another version."""
+        return blob is not None and (int(blob.size), blob.crc32c) == (self.bytes, self.crc32c)
 
 
 def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
@@ -59,28 +65,59 @@ def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[
 
 def crc32c(path: Path) -> str:
     """The checksum of a file, as Cloud Storage writes it."""
+    with path.open("rb") as file:
+        return _checksum(iter(lambda: file.read(2**20), b""))
+
+
+def _checksum(blocks: Iterable[bytes]) -> str:
     import google_crc32c
 
     checksum: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            checksum.update(block)
+    for block in blocks:
+        checksum.update(block)
     return base64.b64encode(checksum.digest()).decode()
 
 
 def month_objects(session: LakeSession, service: str, month: str) -> dict[str, Blob]:
-    """The objects with kept rows of that month, whoever wrote them, by name."""
-    blobs = session.bucket.list_blobs(match_glob=f"{service}/**{service}_{month}*", retry=session.retry)
-    return {blob.name: blob for blob in blobs}
+    """The Parquet objects with rows of that month, whoever wrote them, by name; without copies of rejected rows."""
+    globs = f"{content_folder(service)}*_{month}-*.parquet", f"{service}/**{service}_{month}*.parquet"
+    listed = side_by_side(lambda glob: list(session.bucket.list_blobs(match_glob=glob, retry=session.retry)), globs)
+    return {blob.name: blob for blobs in listed for blob in blobs}
 
 
-def put(session: LakeSession, file: LakeFile, existing: Blob | None) -> tuple[LakeObject, bool]:
+def put_text(session: LakeSession, name: str, text: str, generation: int) -> int:
+    """Replaces that version of an object by a text that no other writer sends; returns the new version.
+
+    Raises:
+        google.api_core.exceptions.PreconditionFailed: It is not that version any more.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+
+    blob = session.bucket.blob(name)
+    try:
+        blob.upload_from_string(
+            text,
+            content_type="application/json",
+            if_generation_match=generation,
+            checksum="crc32c",
+            retry=session.retry,
+        )
+    except PreconditionFailed:
+        # The answer to a first request may have been lost: then the text is ours.
+        blob = session.bucket.get_blob(name, retry=session.retry)
+        if blob is None or blob.crc32c != _checksum([text.encode()]):
+            raise
+    return int(blob.generation)
+
+
+def put(session: LakeSession, file: LakeFile, existing: Blob | None, *, again: bool = False) -> tuple[LakeObject, bool]:
     """Sends a file, unless the object has the same content; whole or not at all.
 
     Args:
         session: The bucket.
         file: The file.
         existing: The object that has this name now.
+        again: Whether to send the same content, too: for a version that nobody removes as a leftover.
 
     Returns:
         The object, and whether it was sent.
@@ -88,10 +125,10 @@ def put(session: LakeSession, file: LakeFile, existing: Blob | None) -> tuple[La
     Raises:
         google.api_core.exceptions.PreconditionFailed: Somebody else changed the object at the same time.
     """
-    from google.api_core.exceptions import PreconditionFailed
+    from google.api_core.exceptions import NotFound, PreconditionFailed
 
     checksum = crc32c(file.path)
-    sent = existing is None or existing.crc32c != checksum
+    sent = again or existing is None or existing.crc32c != checksum
     blob = existing
     if sent:
         blob = session.bucket.blob(file.name, chunk_size=CHUNK)
@@ -103,8 +140,8 @@ def put(session: LakeSession, file: LakeFile, existing: Blob | None) -> tuple[La
                 checksum="crc32c",
                 retry=session.retry,
             )
-        except PreconditionFailed:
-            # The answer to a first request may have been lost: then the object is ours.
+        except (NotFound, PreconditionFailed):
+            # The answer to a first request may have been lost, or another load sent the same: then all is well.
             blob.reload(retry=session.retry)
             if blob.crc32c != checksum:
                 raise
@@ -113,13 +150,28 @@ def put(session: LakeSession, file: LakeFile, existing: Blob | None) -> tuple[La
 
 
 def remove(session: LakeSession, blobs: Sequence[Blob]) -> None:
-    """Removes these versions of objects; one that is gone already is no error."""
+    """Removes these versions of objects; one that is gone already is no error.
+
+    Raises:
+        google.api_core.exceptions.PreconditionFailed: Somebody else replaced one.
+    """
     from google.api_core.exceptions import NotFound
 
     def one(blob: Blob) -> None:
-        try:
+        with suppress(NotFound):
             blob.delete(if_generation_match=int(blob.generation), retry=session.retry)
-        except NotFound:
-            return
 
     side_by_side(one, blobs)
+
+
+def remove_leftovers(session: LakeSession, blobs: Sequence[Blob]) -> int:
+    """Removes these versions of objects where they are still there; returns how many it removed."""
+    from google.api_core.exceptions import NotFound, PreconditionFailed
+
+    def one(blob: Blob) -> int:
+        with suppress(NotFound, PreconditionFailed):
+            blob.delete(if_generation_match=int(blob.generation), retry=session.retry)
+            return 1
+        return 0
+
+    return sum(side_by_side(one, blobs))

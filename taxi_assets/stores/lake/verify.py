@@ -68,7 +68,7 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
         rejected=rejected or (0, 0),
         rows_by_object={item.name: rows for item, (rows, _, _) in zip(present, read, strict=True)},
         missing=sorted(named - existing.keys()) + ([] if rejected else [load.rejected.name]),
-        strays=sorted(existing.keys() - named),
+        strays=sorted(existing.keys() - load.names),
         wrong_schemas={item.name: wrong for item, (_, _, wrong) in zip(present, read, strict=True) if wrong},
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -15,12 +17,14 @@ import pytest
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.copies import lagging_copies
+from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import verify_objects
-from taxi_assets.stores.lake.manifest import list_bucket, read_manifest, read_manifests
+from taxi_assets.stores.lake.manifest import LakeLoad, list_bucket, read_manifest, read_manifests
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import YELLOW
-from taxi_assets_tests.proxy import Proxy, answer, lost
-from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, lost
+from taxi_assets_tests.real_months import EXCERPTS, RealMonths
 from taxi_assets_tests.stores.cloud_process import LAKE_MOMENTS
 from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, logged, names, reading, store
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
@@ -36,14 +40,19 @@ def parquet(cloud: GoogleCloud, name: str) -> pq.ParquetFile:
 def test_a_month_is_one_object_with_its_rejected_rows_beside_it(cloud: GoogleCloud, tmp_path: Path) -> None:
     month = cleaned(tmp_path, kept=3, rejected=2)
     done = store(cloud, month)
-    assert names(cloud, "") == ["_loads/yellow/2021-01.json", "rejected/yellow/2021-01.parquet", OBJECT]
+    (content,), rejected_content = done.load.objects, done.load.rejected.name
+    assert re.fullmatch(r"_objects/yellow/yellow_2021-01-[0-9a-f]{12}\.parquet", content.name)
+    assert re.fullmatch(r"_objects/yellow/rejected_2021-01-[0-9a-f]{12}\.parquet", rejected_content)
+    manifest = "_loads/yellow/2021-01.json"
+    assert names(cloud, "") == [manifest, rejected_content, content.name, "rejected/yellow/2021-01.parquet", OBJECT]
+    assert lagging_copies(cloud, done.load) == []
     kept = parquet(cloud, OBJECT)
     assert kept.schema_arrow.remove_metadata().equals(YELLOW.schema, check_metadata=True)
     assert kept.metadata.row_group(0).column(0).compression == "ZSTD"
     rejected = parquet(cloud, "rejected/yellow/2021-01.parquet").read(["reason", "source_row"])
     assert rejected.to_pylist() == [{"reason": "passenger_count = 0", "source_row": row} for row in (4, 5)]
     assert done.load == logged(cloud, month)
-    assert done.load.uris == [f"gs://{cloud.bucket}/{OBJECT}"]
+    assert done.load.uris == [f"gs://{cloud.bucket}/{content.name}"]
     entry = done.load.entry
     assert (entry.store, entry.rows_read, entry.rows_kept, entry.cents, entry.sha256) == ("lake", 5, 3, 3540, "ab12")
     assert (entry.run_id, entry.started_by) == ("run-1", "a test")
@@ -120,52 +129,115 @@ def test_yellow_trips_cannot_be_parted_by_day(cloud: GoogleCloud, tmp_path: Path
         store(cloud, cleaned(tmp_path), "date")
 
 
+@pytest.mark.parametrize("shape", ["month", "date"])
 @pytest.mark.parametrize("moment", LAKE_MOMENTS)
-def test_a_killed_load_leaves_a_whole_month_and_the_next_one_sweeps(
-    cloud: GoogleCloud, real_months: RealMonths, tmp_path: Path, moment: str
+def test_a_killed_load_leaves_a_whole_month_and_no_orphan(
+    cloud: GoogleCloud, tmp_path: Path, moment: str, shape: Shape
 ) -> None:
-    april, may = real_months.kept("green", APRIL_AND_MAY).values()
-    old = replace(green(real_months, tmp_path, "2020-05"), month=green(real_months, tmp_path, "2020-04").month)
-    store(cloud, old, "date")
-    new = CleanedMonth(**{**vars(old), **_tables(tmp_path / "green-2020-04")})
-    killed_at(moment, cloud, new, "date")
-    assert reading(cloud, new).rows == (may if moment == "uploading" else april)
-    assert reading(cloud, new).strays
-    store(cloud, new, "date")
-    found = reading(cloud, new)
-    assert (found.rows, found.strays, found.missing) == (april, [], [])
-    assert names(cloud, "green/") == [found.name for found in logged(cloud, new).objects]
+    trips = months(tmp_path, shape)
+    old, new = trips
+    store(cloud, old, shape)
+    killed_at(moment, cloud, new, shape)
+    switched = LAKE_MOMENTS.index(moment) >= LAKE_MOMENTS.index("write_copies")
+    found, rows = reading(cloud, new), [month.kept.rows for month in trips]
+    assert (found.rows, found.missing, found.wrong_schemas) == (rows[switched], [], {})
+    load = logged(cloud, new)
+    assert load.rejected.rows == load.entry.rows_rejected == trips[switched].rejected.rows
+    if shape == "month":
+        copied = switched and moment != "write_copies"
+        assert parquet(cloud, OBJECT).metadata.num_rows == rows[copied]
+        assert bool(lagging_copies(cloud, load)) == (moment == "write_copies")
+    third = store(cloud, old, shape).load
+    listed = {name for name in names(cloud, "") if not name.startswith("_intents/")}
+    assert listed == {f"_loads/{third.entry.service}/{third.month}.json", *third.names}
+    assert lagging_copies(cloud, third) == []
+    store(cloud, old, shape)
+    assert names(cloud, "_intents/") == []
 
 
-def _tables(folder: Path) -> dict[str, object]:
-    from taxi_assets.trips.table import TripTable
+def months(tmp_path: Path, shape: Shape) -> tuple[CleanedMonth, CleanedMonth]:
+    """Two versions of a month, in a shape."""
+    if shape == "month":
+        return cleaned(tmp_path, kept=3, rejected=2), cleaned(tmp_path, kept=5, rejected=4)
+    april, may = (green(EXCERPTS, tmp_path, name) for name in APRIL_AND_MAY)
+    return replace(may, month=april.month), april
 
-    return {name: TripTable(folder / f"{name}.parquet") for name in ("kept", "rejected")}
 
-
-def test_what_others_put_beside_a_month_is_named_and_swept(cloud: GoogleCloud, tmp_path: Path) -> None:
-    month = cleaned(tmp_path)
-    store(cloud, month)
-    cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-copy.parquet").upload_from_string(b"x")
+def test_what_others_put_beside_a_month_stays_and_is_named_where_it_adds_rows(
+    cloud: GoogleCloud, tmp_path: Path
+) -> None:
+    theirs = ["yellow/archive/yellow_2021-01_original.csv.gz", "yellow/yellow_2021-01-copy.parquet"]
+    for name in theirs:
+        cloud.storage().bucket(cloud.bucket).blob(name).upload_from_string(b"theirs")
+    for month in (cleaned(tmp_path, kept=3), cleaned(tmp_path, kept=4)):
+        assert store(cloud, month).load.entry.rows_kept in (3, 4)
+    assert set(theirs) <= set(names(cloud, ""))
     assert reading(cloud, month).strays == ["yellow/yellow_2021-01-copy.parquet"]
-    assert store(cloud, month).removed == 1
+
+
+def test_a_fixed_name_that_belongs_to_somebody_else_is_refused(cloud: GoogleCloud, tmp_path: Path) -> None:
+    blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
+    blob.upload_from_string(b"theirs")
+    with pytest.raises(TaxiError, match=f"gs://{cloud.bucket}/{OBJECT} belongs to somebody else") as error:
+        store(cloud, cleaned(tmp_path))
+    assert not error.value.transient
+    assert names(cloud, "") == [OBJECT]
+    assert blob.download_as_bytes() == b"theirs"
+
+
+def test_what_a_killed_load_of_an_older_version_left_under_a_fixed_name_is_replaced(
+    cloud: GoogleCloud, tmp_path: Path
+) -> None:
+    left, month = cleaned(tmp_path, kept=7), cleaned(tmp_path, kept=3)
+    cloud.storage().bucket(cloud.bucket).blob(OBJECT).upload_from_filename(str(left.kept.path))
+    assert lagging_copies(cloud, store(cloud, month).load) == []
+
+
+def test_a_month_that_an_older_version_stored_is_read_and_replaced(cloud: GoogleCloud, tmp_path: Path) -> None:
+    old = cleaned(tmp_path, kept=7)
+    manifest = as_an_older_version(cloud, old)
+    assert logged(cloud, old).entry.rows_kept == 7
+    assert (reading(cloud, old).rows, reading(cloud, old).strays) == (7, [])
+    verify_objects(cloud, manifest)
+    new = store(cloud, cleaned(tmp_path, kept=3)).load
+    assert [load["rows"] for load in new.earlier] == [7]
+    assert set(names(cloud, "")) == {"_loads/yellow/2021-01.json", *new.names}
+    assert lagging_copies(cloud, new) == []
+    with pytest.raises(TransientError, match="stored in the lake once more"):
+        verify_objects(cloud, manifest)
+
+
+def as_an_older_version(cloud: GoogleCloud, month: CleanedMonth) -> LakeLoad:
+    """The month in the names of older versions: the fixed ones alone."""
+    bucket = cloud.storage().bucket(cloud.bucket)
+    load = store(cloud, month).load
+    parts = json.loads(load.to_json())
+    for item, name in ((parts["objects"][0], OBJECT), (parts["rejected"], "rejected/yellow/2021-01.parquet")):
+        item |= {"name": name, "generation": int(bucket.get_blob(name).generation)}
+    for blob in load.contents:
+        bucket.blob(blob).delete()
+    parts["entry"]["a_field_that_this_version_does_not_know"] = 1
+    del parts["copies"], parts["load_id"]
+    bucket.blob("_loads/yellow/2021-01.json").upload_from_string(json.dumps(parts))
+    return logged(cloud, month)
 
 
 def test_an_object_that_others_changed_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
     month = cleaned(tmp_path)
     load = store(cloud, month).load
     verify_objects(cloud, load)
-    blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
+    name = load.objects[0].name
+    blob = cloud.storage().bucket(cloud.bucket).blob(name)
     blob.upload_from_string(b"something else")
     with pytest.raises(TaxiError, match="Another program changed") as error:
         verify_objects(cloud, load)
-    assert f"gs://{cloud.bucket}/{OBJECT} is another version" in error.value.details["Found"]
-    assert list(reading(cloud, month).wrong_schemas) == [OBJECT]
+    assert f"gs://{cloud.bucket}/{name} is another version" in error.value.details["Found"]
+    assert list(reading(cloud, month).wrong_schemas) == [name]
     blob.delete()
     with pytest.raises(TaxiError, match="Another program changed") as error:
         verify_objects(cloud, load)
-    assert f"{OBJECT} is gone" in error.value.details["Found"]
-    assert reading(cloud, month).missing == [OBJECT]
+    assert f"{name} is gone" in error.value.details["Found"]
+    assert reading(cloud, month).missing == [name]
 
 
 def test_a_bucket_that_is_not_there_is_named(cloud: GoogleCloud, tmp_path: Path) -> None:
@@ -203,28 +275,49 @@ def test_what_passes_is_tried_again(proxied: Proxied, tmp_path: Path) -> None:
 def test_each_change_names_the_generation_that_it_replaces(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
     store(cloud, cleaned(tmp_path, kept=3))
-    cloud.storage().bucket(cloud.bucket).blob("yellow/yellow_2021-01-x.parquet").upload_from_string(b"x")
     storage.requests.clear()
     store(cloud, cleaned(tmp_path, kept=4))
-    changes = [*storage.seen("POST", "/upload/"), *storage.seen("DELETE", "/o/")]
-    assert len(changes) == 4
+    changes = [*storage.seen("POST", "/upload/|copyTo"), *storage.seen("DELETE", "/o/")]
+    # Sent: the intent, two objects, the manifest, two copies. Removed: two objects, the intent.
+    assert len(changes) == 9
     assert all(re.search(r"ifGenerationMatch=\d", request.path) for request in changes)
 
 
 def test_an_answer_that_was_lost_is_no_error(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
-    upload = f'/upload/.*"name": "{OBJECT}".*PAR1'
-    storage.on("POST", upload, lost, answer(412, "conditionNotMet"))
-    assert store(cloud, cleaned(tmp_path)).load.entry.rows_kept == 3
-    assert len(storage.seen("POST", upload)) == 2
+    for sent in ("_intents/", "_objects/yellow/yellow", "_loads/"):
+        upload = f'/upload/.*{{"name": "{sent}'
+        storage.on("POST", upload, lost)
+        storage.on("POST", "copyTo", lost)
+        assert store(cloud, cleaned(tmp_path / sent)).load.entry.rows_kept == 3
+        assert len(storage.seen("POST", upload)) == 2
+        for name in names(cloud, ""):
+            cloud.storage().bucket(cloud.bucket).blob(name).delete()
+        storage.requests.clear()
 
 
-def test_a_load_that_meets_another_one_is_worth_another_try(proxied: Proxied, tmp_path: Path) -> None:
+def test_a_load_that_meets_another_one_begins_again(proxied: Proxied, tmp_path: Path) -> None:
     cloud, storage, _ = proxied
     store(cloud, cleaned(tmp_path, kept=3))
     storage.on("POST", "/upload/.*_loads/yellow", answer(412, "conditionNotMet", "a pre-condition did not hold"))
-    with pytest.raises(TransientError, match="met another change"):
+    new = store(cloud, cleaned(tmp_path, kept=4)).load
+    assert set(names(cloud, "")) == {"_loads/yellow/2021-01.json", *new.names}
+
+
+def test_a_load_that_others_keep_beating_gives_up_and_leaves_nothing(proxied: Proxied, tmp_path: Path) -> None:
+    cloud, storage, _ = proxied
+    old = store(cloud, cleaned(tmp_path, kept=3)).load
+    behind = GoogleCloud(home=cloud.home, bucket=cloud.bucket)
+
+    def beaten(request: Request, forward: Forward) -> Answer:
+        store(behind, cleaned(tmp_path / uuid4().hex, kept=3))
+        return forward(request)
+
+    storage.on("POST", "/upload/.*_loads/yellow", beaten, always=True)
+    with pytest.raises(TransientError, match="were faster than this one") as error:
         store(cloud, cleaned(tmp_path, kept=4))
+    assert "of 3 rows, by run run-1 (a test)" in error.value.details["Found"]
+    assert set(names(cloud, "")) == {"_loads/yellow/2021-01.json", *old.names}
 
 
 def test_a_service_that_dies_is_started_again_by_the_next_try(services: GoogleCloud, tmp_path: Path) -> None:
