@@ -1,25 +1,30 @@
-"""Two runs of the same month: into the lake and BigQuery, too, one load waits for the other."""
+"""Loads of the same month at the same time: into the lake, into BigQuery, and the lock of PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import io
+import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
+from google.api_core.exceptions import NotFound
 
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TransientError
-from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake import load as lake_load
+from taxi_assets.stores.lake.copies import lagging_copies, write_copies
 from taxi_assets.stores.lake.io_manager import LakeIOManager
+from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets.stores.postgres.load import month_locked
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets_tests.stores.clouds import logged, store
-from taxi_assets_tests.stores.months import cleaned
+from taxi_assets_tests.stores.clouds import logged, names, store
+from taxi_assets_tests.stores.months import JANUARY, cleaned
 
 
 @pytest.fixture
@@ -38,42 +43,77 @@ def _materialize(manager: dg.ConfigurableIOManager, value: Any, metadata: dict[s
     return dg.materialize([loaded], partition_key="2021-01", resources={"io": manager})
 
 
-def _waits_for(
-    postgres: PostgresAddress, name: str, load: Callable[[], dg.ExecuteInProcessResult]
-) -> Future[dg.ExecuteInProcessResult]:
-    with ThreadPoolExecutor(1) as pool:
-        with month_locked(postgres, name):
-            begun = pool.submit(load)
-            assert wait([begun], 3).not_done
-        return begun
+def _store_often(cloud: GoogleCloud, months: Sequence[CleanedMonth], times: int) -> None:
+    for number in range(times):
+        store(cloud, months[number % len(months)])
 
 
-def test_a_load_into_the_lake_waits_for_another_one_of_the_month(
-    postgres: PostgresAddress, database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
+def test_two_writers_of_a_month_of_the_lake_leave_one_whole_month_and_no_orphan(
+    cloud: GoogleCloud, tmp_path: Path
 ) -> None:
+    months = [cleaned(tmp_path, kept=kept, rejected=kept - 1) for kept in (3, 5, 7)]
+    store(cloud, months[0])
+    processes = multiprocessing.get_context("fork")
+    writers = [processes.Process(target=_store_often, args=(cloud, order, 4)) for order in (months, months[::-1])]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        seen.add(_rows_by_manifest(cloud, months[0]))
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    load = logged(cloud, months[0])
+    assert seen <= {3, 5, 7}
+    assert len(load.earlier) == 8
+    assert lagging_copies(cloud, load) == []
+    # A beaten load may have sent until its end: the next one looks for it once more.
+    load = store(cloud, months[1]).load
+    assert {name for name in names(cloud, "") if "_intents" not in name} == {"_loads/yellow/2021-01.json", *load.names}
+    store(cloud, months[1])
+    assert names(cloud, "_intents/") == []
+
+
+def _rows_by_manifest(cloud: GoogleCloud, month: CleanedMonth) -> int:
+    """Rows of the objects that the manifest names; read anew where they were replaced meanwhile."""
+    while True:
+        load = logged(cloud, month)
+        try:
+            content = cloud.storage().bucket(cloud.bucket).blob(load.objects[0].name).download_as_bytes()
+        except NotFound:
+            continue
+        rows = int(pq.ParquetFile(io.BytesIO(content)).metadata.num_rows)
+        assert rows == load.entry.rows_kept
+        return rows
+
+
+def test_an_older_load_that_ends_late_leaves_the_newer_copy_alone(cloud: GoogleCloud, tmp_path: Path) -> None:
     store(cloud, cleaned(tmp_path, kept=3))
-    new = cleaned(tmp_path, kept=5)
-    manager = LakeIOManager(cloud=cloud, postgres=database)
-    name = f"gs://{cloud.bucket} yellow 2021-01"
-    load = _waits_for(postgres, name, lambda: _materialize(manager, new, {"shape": "month"}))
-    entry = logged(cloud, new).entry
-    assert (entry.rows_kept, entry.run_id) == (5, load.result().run_id)
+    newer = cleaned(tmp_path, kept=7)
+
+    def another_load_first(*given: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lake_load, "write_copies", write_copies)
+            store(cloud, newer)
+        write_copies(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lake_load, "write_copies", another_load_first)
+        store(cloud, cleaned(tmp_path, kept=5))
+    load = logged(cloud, newer)
+    assert load.entry.rows_kept == 7
+    assert lagging_copies(cloud, load) == []
+    assert {name for name in names(cloud, "") if "_intents" not in name} == {"_loads/yellow/2021-01.json", *load.names}
 
 
-def test_a_load_into_bigquery_waits_for_another_one_of_the_month(
+def test_loads_need_no_lock_of_postgres_and_say_which_is_the_newest(
     postgres: PostgresAddress, database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
 ) -> None:
-    load = store(cloud, cleaned(tmp_path, kept=4)).load
-    place = f"{cloud.project}.{cloud.dataset}.trips"
-    manager = BigQueryIOManager(cloud=cloud, postgres=database)
-    metadata = {"schema": "unused", "table": "trips"}
-    done = _waits_for(postgres, f"{place} 2021-01", lambda: _materialize(manager, load, metadata)).result()
-    (shown,) = done.asset_materializations_for_node("yellow__loaded")
-    assert shown.metadata["dagster/partition_row_count"].value == 4
-    spec = dg.AssetSpec(["yellow", "loaded"], partitions_def=months_since("2019-01"), metadata=metadata)
-    definitions = dg.Definitions(assets=[spec.with_io_manager_key("io")], resources={"io": manager})
-    entry: Any = definitions.load_asset_value(spec.key, partition_key="2021-01")
-    assert (entry.run_id, entry.place, entry.rows_kept) == (done.run_id, place, 4)
+    manager = LakeIOManager(cloud=cloud, postgres=database)
+    with month_locked(postgres, f"gs://{cloud.bucket} yellow 2021-01", 0):
+        for kept in (3, 5):
+            _materialize(manager, cleaned(tmp_path, kept=kept), {"shape": "month"})
+    entry = database.newest_load("lake", "yellow", JANUARY, f"gs://{cloud.bucket}/yellow/yellow_2021-01.parquet")
+    load = logged(cloud, cleaned(tmp_path / "same"))
+    assert (entry.rows_kept, entry.configuration["token"]) == (5, load.generation)
 
 
 def test_whoever_waits_too_long_learns_who_holds_the_month(postgres: PostgresAddress) -> None:

@@ -1,9 +1,9 @@
 """What a load is about to change in the lake, recorded before it changes anything: a killed load leaves no orphan.
 
-A load's intent is an object of its own, `_intents/{service}/{month}/{load}.json`. It names the objects that the load
-sends and those that it takes out of the manifest, and the version of the manifest that it replaces. Whoever replaced
-the manifest since then has beaten it: the intent's objects are leftovers then, unless the manifest or a load that is
-under way names them. Nothing else in the bucket is ever removed.
+Each attempt of a load has an intent, the object `_intents/{service}/{month}/{attempt}.json`. It names the objects that
+the load sends and those that it takes out of the manifest, and the version of the manifest that it replaces. Whoever
+replaced the manifest since then has beaten it: the intent's objects are leftovers then, unless the manifest or a load
+that is under way names them. Nothing else in the bucket is ever removed.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def record(
         name: The name of the intent's object.
         base: The month as it is.
         names: The objects that the load will name.
-        before: The intent of this load's last attempt.
+        before: The intent of this load's last attempt, which another load may have removed since.
     """
     named = frozenset(names) | (base.names if base else set()) | (before.names if before else frozenset())
     generation = base.generation if base else 0
     text = json.dumps({"base": generation, "names": sorted(named)}, indent=1)
-    return Intent(name, generation, named, put_text(session, name, text, before.generation if before else 0))
+    return Intent(name, generation, named, put_text(session, name, text, 0))
 
 
 def read_intents(session: LakeSession, service: str, month: str, own: Intent | None = None) -> list[Intent]:

@@ -6,7 +6,7 @@
     _objects/{service}/rejected_{month}-{hash}.parquet         the rows left out, with the reason
     {service}/{service}_{month}.parquet                        a copy of the month's one object, for people
     rejected/{service}/{month}.parquet                         a copy of the rejected rows, for people
-    _intents/{service}/{month}/{load}.json                     what a load is about to change: see `intents`
+    _intents/{service}/{month}/{attempt}.json                  what a load is about to change: see `intents`
 
 A load takes effect when its manifest replaces the old one: before, objects are only added; after, the copies are
 written and the objects that earlier manifests named are removed. A reader of the objects that the manifest names sees
@@ -121,7 +121,7 @@ class _Load:
         session = self._session
         base = read_current(session, self._service, self._month)
         fixed = fixed_objects(session, self._files, base)
-        name = f"{intents_folder(self._service, self._month)}{self._id}.json"
+        name = f"{intents_folder(self._service, self._month)}{uuid4().hex}.json"
         self._intent = record(session, name, base, {file.name for file in self._files} | fixed.keys(), self._intent)
         done = self._send(base, month_objects(session, self._service, self._month))
         load = self._replace_manifest(base, [item for item, _ in done])
