@@ -7,6 +7,7 @@ the emulator, each with its reason.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +52,7 @@ def _patch() -> None:
 
     _replace(SnapshotManager, record_change=no_copy)
     _patch_transactions()
+    _patch_job_ids()
 
     # It opens a second port for the Storage API, which this project does not use.
     _replace(server, build_grpc_server=lambda context: (_NoServer(), 0))
@@ -125,6 +127,30 @@ def _patch_transactions() -> None:
         _restore_txn_snapshots=rollback,
         _snapshot_dml_targets=no_copies,
     )
+
+
+def _patch_job_ids() -> None:
+    """Refuses a job whose id exists already, as BigQuery does; it would run it once more."""
+    from bqemulator.api.routes import jobs
+    from bqemulator.domain.errors import AlreadyExistsError
+
+    running: dict[str, asyncio.Lock] = {}
+
+    def once(handle: Any) -> Any:
+        async def handled(project: str, job: str, config: Any, *given: Any, **options: Any) -> Any:
+            catalog = (options.get("ctx") or given[0]).catalog
+            async with running.setdefault(job, asyncio.Lock()):
+                try:
+                    if catalog.get_job(project, job) is not None:
+                        raise AlreadyExistsError(f"Already Exists: Job {project}:{job}")
+                    return await handle(project, job, config, *given, **options)
+                finally:
+                    running.pop(job, None)
+
+        return handled
+
+    for name in ("_handle_query_job", "_handle_load_job_with_async_envelope"):
+        _replace(jobs, **{name: once(getattr(jobs, name))})
 
 
 class _NoServer:

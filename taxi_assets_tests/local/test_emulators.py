@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 import requests
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, Conflict
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
@@ -109,3 +110,21 @@ def test_a_data_frame_is_taken_as_the_client_sends_it(cloud: GoogleCloud) -> Non
     client.create_dataset("frames", exists_ok=True)
     client.load_table_from_dataframe(pd.DataFrame({"a": [1, 2]}), f"{client.project}.frames.t").result()
     assert client.get_table(f"{client.project}.frames.t").num_rows == 2
+
+
+def test_a_job_whose_id_exists_is_refused_also_while_it_runs(cloud: GoogleCloud) -> None:
+    client = cloud.bigquery()
+    client.query("CREATE SCHEMA ids; CREATE TABLE ids.t (n INT64)").result()
+
+    def run(_: int) -> str:
+        try:
+            client.query(
+                "BEGIN TRANSACTION; INSERT INTO ids.t VALUES (1); COMMIT TRANSACTION;", job_id="one", job_retry=None
+            ).result()
+        except Conflict:
+            return "refused"
+        return "done"
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(run, range(3))) == ["done", "refused", "refused"]
+    assert [tuple(row.values()) for row in client.query("SELECT COUNT(*) FROM ids.t").result()] == [(1,)]
