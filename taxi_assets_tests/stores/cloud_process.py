@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from taxi_assets.stores.bigquery import replace as bigquery_replace
+from taxi_assets.stores.bigquery import month as bigquery_month
 from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake import intents
@@ -19,7 +19,7 @@ from taxi_assets.stores.table import TableRef
 
 LAKE_MOMENTS = ("record", "uploading", "put_text", "write_copies", "sweep", "remove_leftovers")
 """The functions that a load calls one after the other; it is killed before one of them, or in the middle of sending."""
-BIGQUERY_MOMENTS = ("_load", "_verify_staging", "run_transaction")
+BIGQUERY_MOMENTS = ("_sweep", "_load", "_verify_staging", "run_transaction")
 
 
 def load_until(
@@ -37,7 +37,7 @@ def load_until(
         setattr(intents if moment == "remove_leftovers" else lake, moment, stay)
         lake.store_month(cloud, month, shape, folder)
     else:
-        setattr(bigquery_replace, moment, stay)
+        setattr(bigquery_month, moment, stay)
         load = read_manifest(cloud, month.service.name, month.month)
         assert load
         load_month(cloud, load, TableRef(namespace=str(cloud.dataset), name="trips"))

@@ -44,8 +44,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         """
         location = str(self._location(context))
         name = f"load {obj.entry.service} {obj.month} into BigQuery"
-        # As in the lake; and two first loads of a month, which delete nothing, would not be in each other's way.
-        with dagster_failures(), self.postgres.month_locked(f"{location} {obj.month}"):
+        with dagster_failures():
             provenance = Provenance.of(context, self.postgres.ledger_identity())
             if is_synthetic(obj.entry) and not provenance.replaces_real:
                 held = [HeldMonth(month, False, False) for month in real_months(self.cloud, declared_table(context))]
@@ -54,7 +53,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
                 done = load_month(self.cloud, obj, declared_table(context), provenance)
                 report(done.rows, done.rows)
             entry = replace(
-                obj.entry,
+                obj.logged_entry,
                 store="bigquery",
                 place=location,
                 run_id=provenance.run_id,
@@ -67,6 +66,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
             {
                 "dagster/partition_row_count": done.rows,
                 "dagster/table_name": done.place,
+                "rejected_rows": done.rejected_rows,
                 "load_job": done.load_job,
                 "replace_job": done.replace_job,
                 "load_seconds": round(done.seconds, 2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from taxi_assets.trips.columns import SOURCE_MONTH, Column, Service
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+REJECTED = "_rejected"
 LOG_TABLE = "taxi_assets_load_log"
 STAGING_HOURS = 6
 """After these hours BigQuery drops a staging table."""
@@ -34,8 +35,11 @@ LOG_COLUMNS = {
         if item.name not in ("id", "loaded_at")
     },
     "load_job": "STRING",
+    "manifest": "STRING",
+    "generation": "INT64",
 }
-"""The columns of the load log and their types; mappings are JSON text."""
+"""The columns of the load log and their types; mappings are JSON text. `manifest` and `generation` name the month of
+the lake that was loaded, in its version."""
 
 
 def value_in_sql(value: Any) -> str:
@@ -88,33 +92,57 @@ def trips_table(session: BigQuerySession, service: Service, declared: TableRef) 
     return Table(session.table(declared), service.columns, description, service.pickup)
 
 
+def rejected_table(session: BigQuerySession, service: Service, declared: TableRef) -> Table:
+    """The table for the rejected rows of a service, beside that of the trips."""
+    description = f"{service.title}: the rows that were left out of {declared.name}, and why; replaced month by month."
+    ref = session.table(declared).with_suffix(REJECTED)
+    return Table(ref, service.rejected_columns, description, service.pickup)
+
+
 def log_table(table: TableRef) -> TableRef:
     """The load log beside a table of trips."""
     return table.model_copy(update={"name": LOG_TABLE})
 
 
-def ensure_trips_table(session: BigQuerySession, table: Table, service: Service) -> None:
-    """Creates dataset, table and load log where they are missing, and adds new columns of the registry.
+def ensure_trips_tables(session: BigQuerySession, tables: Sequence[Table], service: Service) -> None:
+    """Creates dataset, load log and tables where they are missing, and adds new columns.
+
+    Args:
+        session: Where they are.
+        tables: The tables of trips and of rejected rows, of one dataset.
+        service: The service.
 
     Raises:
-        TaxiError: The table has a column of another type, or is not partitioned by the file's month.
+        TaxiError: A table has a column of another type, or is not partitioned by the file's month.
     """
     from google.api_core.exceptions import NotFound
     from google.cloud import bigquery
 
-    client, retry = session.client, session.retry
-    try:
-        existing = client.get_table(str(table), retry=retry)
-    except NotFound:
-        ensure_dataset(session, table.ref)
-        # The log comes first: where the table is found, the log is there, too.
-        columns = [bigquery.SchemaField(name, kind) for name, kind in LOG_COLUMNS.items()]
-        log = bigquery.Table(str(log_table(table.ref)), columns)
-        log.description = "One row a load of a month of trips: from which file, how much, by whom. Rows are only added."
-        log.labels = LABELS
-        client.create_table(log, exists_ok=True, retry=retry)
-        existing = client.create_table(_described(table, service=service.name), exists_ok=True, retry=retry)
-    _fit(session, table, existing)
+    columns = [bigquery.SchemaField(name, kind) for name, kind in LOG_COLUMNS.items()]
+    log = bigquery.Table(str(log_table(tables[0].ref)), columns)
+    log.description = "One row a load of a month of trips: from which file, how much, by whom. Rows are only added."
+    log.labels = LABELS
+    for table, described in [(None, log), *((each, _described(each, service=service.name)) for each in tables)]:
+        try:
+            existing = session.client.get_table(described.reference, retry=session.retry)
+        except NotFound:
+            if table is None:
+                ensure_dataset(session, tables[0].ref)
+            existing = session.client.create_table(described, exists_ok=True, retry=session.retry)
+        if table:
+            _fit(session, table, existing)
+        else:
+            _add_columns(session, log_table(tables[0].ref), LOG_COLUMNS, existing)
+
+
+def _add_columns(
+    session: BigQuerySession, table: TableRef, columns: Mapping[str, str], existing: bigquery.Table
+) -> None:
+    present = {field.name for field in existing.schema}
+    missing = [(name, kind) for name, kind in columns.items() if name not in present]
+    if missing:
+        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}" for name, kind in missing)
+        session.query(f"ALTER TABLE {table.bigquery} {added}")
 
 
 def ensure_table(session: BigQuerySession, table: Table) -> None:
@@ -182,9 +210,7 @@ def _fit(session: BigQuerySession, table: Table, existing: bigquery.Table) -> No
             next_step="rename that table, or name another one in the pipeline's YAML",
         )
     missing = [column for column in table.columns if column.name not in types]
-    if missing:
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(c.name)} {c.type.bigquery}" for c in missing)
-        session.query(f"ALTER TABLE {table.ref.bigquery} {added}")
+    _add_columns(session, table.ref, {column.name: column.type.bigquery for column in table.columns}, existing)
     descriptions = {field.name: field.description for field in existing.schema}
     changed = [name for name, column in wanted.items() if descriptions.get(name, column.comment) != column.comment]
     if missing or changed:

@@ -24,6 +24,12 @@ def is_conflict(error: Exception) -> bool:
     return any(text in str(error) for text in _CONFLICTS)
 
 
+def is_passing(error: Exception) -> bool:
+    """Whether another try may not meet the error."""
+    found = error if isinstance(error, TaxiError) else _clear(error, "", "", "")
+    return found is not None and found.transient
+
+
 @contextmanager
 def clear_errors(doing: str, where: str, intact: str = "the month as it was before") -> Iterator[None]:
     """Turns the errors of Google's clients into clear ones.

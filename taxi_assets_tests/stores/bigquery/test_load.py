@@ -14,7 +14,7 @@ import pytest
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.bigquery import BIGQUERY
-from taxi_assets.stores.bigquery import replace as bigquery_replace
+from taxi_assets.stores.bigquery import month as bigquery_month
 from taxi_assets.stores.bigquery import schema as bigquery_schema
 from taxi_assets.stores.bigquery.load import BigQueryLoadResult, load_month
 from taxi_assets.stores.bigquery.query import query
@@ -34,7 +34,6 @@ from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned
 
 Proxied = tuple[GoogleCloud, Proxy, Proxy]
 TRIPS = TableRef(namespace="unused", name="trips")
-OBJECT = "yellow/yellow_2021-01.parquet"
 
 
 def load(cloud: GoogleCloud, month: CleanedMonth, shape: Shape = "month") -> BigQueryLoadResult:
@@ -76,7 +75,55 @@ def test_a_month_is_loaded_described_and_logged(cloud: GoogleCloud, tmp_path: Pa
         cloud, "SELECT store, rows_read, rows_kept, cents, sha256, run_id, load_job FROM taxi_assets_load_log"
     )
     assert logged == [("bigquery", 5, 3, 3540, "ab12", "run-1", done.load_job)]
-    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+    assert tables(cloud) == ["taxi_assets_load_log", "trips", "trips_rejected"]
+
+
+def test_rejected_rows_stand_beside_the_trips_and_are_replaced_with_their_month(
+    cloud: GoogleCloud, tmp_path: Path
+) -> None:
+    load(cloud, cleaned(tmp_path, kept=3, rejected=2))
+    load(cloud, cleaned(tmp_path, kept=3, rejected=1, month=FEBRUARY))
+    done = load(cloud, cleaned(tmp_path, kept=5, rejected=4))
+    assert done.rejected_rows == 4
+    sql = "SELECT source_month, COUNT(*), MIN(reason), MIN(source_row) FROM trips_rejected GROUP BY 1 ORDER BY 1"
+    assert rows(cloud, sql) == [(JANUARY, 4, "passenger_count = 0", 6), (FEBRUARY, 1, "passenger_count = 0", 4)]
+    table = cloud.bigquery().get_table(f"{cloud.dataset}.trips_rejected")
+    wanted = [(column.name, column.comment) for column in YELLOW.rejected_columns]
+    assert [(field.name, field.description) for field in table.schema] == wanted
+    assert table.time_partitioning.field == "source_month"
+    load(cloud, cleaned(tmp_path, kept=5, rejected=0))
+    assert rows(cloud, sql) == [(FEBRUARY, 1, "passenger_count = 0", 4)]
+
+
+def test_other_rejected_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_path: Path) -> None:
+    load(cloud, cleaned(tmp_path, kept=3, rejected=2))
+    lake = store(cloud, cleaned(tmp_path, kept=5, rejected=4)).load
+    with pytest.raises(TaxiError, match="read other rows of rejected rows of yellow 2021-01"):
+        load_month(cloud, replace(lake, entry=replace(lake.entry, rows_rejected=3)), TRIPS)
+    assert rows(cloud, "SELECT COUNT(*) FROM trips UNION ALL SELECT COUNT(*) FROM trips_rejected") == [(3,), (2,)]
+
+
+def test_a_dataset_of_an_older_version_gets_the_table_of_rejected_rows_and_the_new_columns_of_the_log(
+    cloud: GoogleCloud, tmp_path: Path
+) -> None:
+    load(cloud, cleaned(tmp_path, kept=3, rejected=2))
+    client = cloud.bigquery()
+    client.delete_table(f"{cloud.dataset}.trips_rejected")
+    for column in ("generation", "manifest"):
+        client.query(f"ALTER TABLE {cloud.dataset}.taxi_assets_load_log DROP COLUMN {column}").result()
+    load(cloud, cleaned(tmp_path, kept=5, rejected=4))
+    assert rows(cloud, "SELECT COUNT(*) FROM trips_rejected") == [(4,)]
+    logged = rows(cloud, "SELECT rows_kept, manifest FROM taxi_assets_load_log ORDER BY loaded_at")
+    assert logged == [(3, None), (5, f"gs://{cloud.bucket}/_loads/yellow/2021-01.json")]
+
+
+def test_tables_of_others_whose_names_look_like_staging_stay(cloud: GoogleCloud, tmp_path: Path) -> None:
+    load(cloud, cleaned(tmp_path, kept=3))
+    theirs = ["trips_staging_202101_0123abcd", "trips_staging_202101_mine"]
+    for name in theirs:
+        cloud.bigquery().query(f"CREATE TABLE {cloud.dataset}.{name} AS SELECT 1 AS mine").result()
+    load(cloud, cleaned(tmp_path, kept=5))
+    assert set(theirs) <= set(tables(cloud))
 
 
 def test_the_same_month_again_replaces_it_and_no_other(cloud: GoogleCloud, tmp_path: Path) -> None:
@@ -121,14 +168,14 @@ def test_a_killed_load_leaves_the_old_month_and_the_next_one_sweeps(
     lake = store(cloud, new).load
     killed_at(moment, cloud, new, "month")
     assert verified(cloud, new).counted[0] == 3
-    assert (len(tables(cloud)) == 3) == (moment != "_load")
+    assert (len(tables(cloud)) == 5) == (moment not in ("_sweep", "_load"))
     load_month(cloud, lake, TRIPS)
     assert verified(cloud, new) == agreeing(cloud, JANUARY, 5, 5900)
-    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+    assert tables(cloud) == ["taxi_assets_load_log", "trips", "trips_rejected"]
 
 
-def overwrite(cloud: GoogleCloud, content: bytes) -> Any:
-    blob = cloud.storage().bucket(cloud.bucket).blob(OBJECT)
+def overwrite(cloud: GoogleCloud, lake: LakeLoad, content: bytes) -> Any:
+    blob = cloud.storage().bucket(cloud.bucket).blob(lake.objects[0].name)
     blob.upload_from_string(content)
     return blob
 
@@ -137,10 +184,10 @@ def test_an_object_that_others_overwrote_is_named_and_not_loaded(cloud: GoogleCl
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     lake = store(cloud, month).load
-    overwrite(cloud, cleaned(tmp_path, kept=7).kept.path.read_bytes())
+    overwrite(cloud, lake, cleaned(tmp_path, kept=7).kept.path.read_bytes())
     with pytest.raises(TaxiError, match="Another program changed") as error:
         load_month(cloud, lake, TRIPS)
-    assert f"gs://{cloud.bucket}/{OBJECT}" in error.value.details["Found"]
+    assert lake.uris[0] in error.value.details["Found"]
     assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
 
 
@@ -149,33 +196,35 @@ def test_an_object_that_others_overwrite_during_the_load_is_named(
 ) -> None:
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    original = bigquery_replace._load
+    original, lake = bigquery_month._load, store(cloud, cleaned(tmp_path, kept=5)).load
 
     def then_overwritten(*given: Any) -> Any:
         done = original(*given)
-        overwrite(cloud, b"something else")
+        overwrite(cloud, lake, b"something else")
         return done
 
-    monkeypatch.setattr(bigquery_replace, "_load", then_overwritten)
+    monkeypatch.setattr(bigquery_month, "_load", then_overwritten)
     with pytest.raises(TaxiError, match="Another program changed"):
-        load(cloud, cleaned(tmp_path, kept=5))
+        load_month(cloud, lake, TRIPS)
     assert verified(cloud, month).counted[0] == 3
-    assert tables(cloud) == ["taxi_assets_load_log", "trips"]
+    assert tables(cloud) == ["taxi_assets_load_log", "trips", "trips_rejected"]
 
 
 def in_new_version(lake: LakeLoad, blob: Any) -> LakeLoad:
     """What the log would say if that very object had been stored."""
-    return replace(lake, objects=(replace(lake.objects[0], generation=int(blob.generation), crc32c=blob.crc32c),))
+    version = {"generation": int(blob.generation), "crc32c": blob.crc32c, "bytes": int(blob.size)}
+    return replace(lake, objects=(replace(lake.objects[0], **version),))
 
 
 def test_a_load_job_that_fails_says_its_reason_and_the_object(cloud: GoogleCloud, tmp_path: Path) -> None:
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    lake = in_new_version(store(cloud, month).load, overwrite(cloud, b"no Parquet file"))
+    lake = store(cloud, month).load
+    lake = in_new_version(lake, overwrite(cloud, lake, b"no Parquet file"))
     with pytest.raises(TaxiError, match=r"The load job taxi_load_yellow_2021-01_[0-9a-f]+ of yellow") as error:
         load_month(cloud, lake, TRIPS)
     assert error.value.details["Found"].startswith("invalid: ")
-    assert error.value.details["Where"] == f"gs://{cloud.bucket}/{OBJECT}"
+    assert error.value.details["Where"] == lake.uris[0]
     assert not error.value.transient
     assert verified(cloud, month).counted[0] == 3
 
@@ -184,7 +233,8 @@ def test_other_rows_than_were_cleaned_are_not_loaded(cloud: GoogleCloud, tmp_pat
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
     other = cleaned(tmp_path, kept=3, amount="11.81").kept.path.read_bytes()
-    lake = in_new_version(store(cloud, month).load, overwrite(cloud, other))
+    lake = store(cloud, month).load
+    lake = in_new_version(lake, overwrite(cloud, lake, other))
     with pytest.raises(TaxiError, match="read other rows") as error:
         load_month(cloud, lake, TRIPS)
     assert (error.value.details["Expected"], error.value.details["Found"]) == (
@@ -199,7 +249,7 @@ def test_the_transaction_takes_back_what_does_not_add_up(
 ) -> None:
     month = cleaned(tmp_path, kept=3)
     load(cloud, month)
-    monkeypatch.setattr(bigquery_replace, "_verify_staging", lambda *given: None)
+    monkeypatch.setattr(bigquery_month, "_verify_staging", lambda *given: None)
     lake = store(cloud, cleaned(tmp_path, kept=5)).load
     with pytest.raises(TaxiError) as error:
         load_month(cloud, replace(lake, entry=replace(lake.entry, rows_kept=6)), TRIPS)
@@ -238,7 +288,7 @@ def test_a_job_that_was_submitted_already_is_found_again(proxied: Proxied, tmp_p
         forward(request)
         return answer(409, "duplicate", "Already Exists: Job")(request, forward)
 
-    bigquery.on("POST", '"load"', submitted_before)
+    bigquery.on("POST", '"load"', submitted_before, submitted_before)
     bigquery.on("POST", "BEGIN TRANSACTION", submitted_before)
     month = cleaned(tmp_path, kept=3)
     assert load(cloud, month).rows == 3
@@ -268,12 +318,14 @@ def test_an_account_without_permission_is_told_its_roles(proxied: Proxied, tmp_p
 
 def test_a_first_load_that_ends_between_log_and_table_does_not_block_the_next(proxied: Proxied, tmp_path: Path) -> None:
     cloud, _, bigquery = proxied
-    bigquery.on("POST", "/tables", passes, answer(403, "accessDenied", "Access Denied"))
     month = cleaned(tmp_path, kept=3)
-    with pytest.raises(TaxiError, match="not permitted"):
-        load(cloud, month)
+    for before in ([], [passes], [passes]):
+        bigquery.on("POST", "/tables", *before, answer(403, "accessDenied", "Access Denied"))
+        with pytest.raises(TaxiError, match="not permitted"):
+            load(cloud, month)
     load(cloud, month)
     assert verified(cloud, month) == agreeing(cloud, JANUARY, 3, 3540)
+    assert tables(cloud) == ["taxi_assets_load_log", "trips", "trips_rejected"]
 
 
 def test_a_table_of_somebody_else_is_left_alone(cloud: GoogleCloud, tmp_path: Path) -> None:
@@ -313,7 +365,7 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
     new = cleaned(tmp_path, kept=5)
     with tempfile.TemporaryDirectory() as folder:
         lake = store_month(cloud, new, "month", Path(folder)).load
-    original = bigquery_replace._verify_staging
+    original = bigquery_month._verify_staging
 
     def dies(*given: Any) -> None:
         process = psutil.Process(BIGQUERY.ensure(Path(cloud.home)).pid)
@@ -321,7 +373,7 @@ def test_a_service_that_dies_in_the_middle_is_started_again_by_the_next_try(
         process.wait(10)
         original(*given)
 
-    monkeypatch.setattr(bigquery_replace, "_verify_staging", dies)
+    monkeypatch.setattr(bigquery_month, "_verify_staging", dies)
     with pytest.raises(TransientError, match="does not answer"):
         load_month(cloud, lake, TRIPS)
     monkeypatch.undo()
