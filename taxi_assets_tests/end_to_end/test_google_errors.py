@@ -13,6 +13,8 @@ import pytest
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets_tests.end_to_end.cloud_stores import google, in_bigquery, objects
 from taxi_assets_tests.faulty_server import FaultyServer
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, in_front_of
@@ -25,7 +27,6 @@ MONTH = "2021-01"
 CSV = f"/yellow/yellow_tripdata_{MONTH}.csv.gz"
 FEBRUARY = "2021-02"
 OTHER = f"yellow/yellow_{FEBRUARY}.parquet"
-OBJECT = f"yellow/yellow_{MONTH}.parquet"
 DATASET = "bad_input"
 TABLE = f"{DATASET}.yellow_cab_data"
 OLD, NEW = 3, 5
@@ -112,9 +113,14 @@ def test_a_key_file_that_is_none(loaded: Taxi, tmp_path: Path, content: str | No
     assert objects(loaded) == before
 
 
+def named(cloud: GoogleCloud) -> str:
+    """The object that the manifest of the month names."""
+    return next(load.objects[0].name for load in read_manifests(cloud, "yellow") if load.month == MONTH)
+
+
 def test_a_load_job_that_fails(proxies: tuple[Taxi, Proxy, Proxy]) -> None:
     taxi, _, bigquery = proxies
-    uri = f"gs://{google(taxi).bucket}/{OBJECT}"
+    uri = f"gs://{google(taxi).bucket}/{named(google(taxi))}"
     cause = {"reason": "invalid", "message": "Error while reading data: bad footer", "location": uri}
     job = {
         "kind": "bigquery#job",
@@ -135,11 +141,11 @@ def test_an_object_that_others_overwrite_on_the_way(proxies: tuple[Taxi, Proxy, 
     other = bucket.blob(OTHER).download_as_bytes()
 
     def overwritten(request: Request, forward: Forward) -> Answer:
-        bucket.blob(OBJECT).upload_from_string(other)
+        bucket.blob(named(cloud)).upload_from_string(other)
         return forward(request)
 
     bigquery.on("GET", "/datasets/", overwritten)
-    refused(taxi, "Another program changed yellow 2021-01 in the lake", f"gs://{cloud.bucket}/{OBJECT}")
+    refused(taxi, "Another program changed yellow 2021-01 in the lake", f"gs://{cloud.bucket}/_objects/yellow/")
 
 
 def test_an_emulator_that_dies_in_the_middle(dying: subprocess.Popen[str], loaded: Taxi) -> None:

@@ -118,9 +118,8 @@ def test_a_job_whose_id_exists_is_refused_also_while_it_runs(cloud: GoogleCloud)
 
     def run(_: int) -> str:
         try:
-            client.query(
-                "BEGIN TRANSACTION; INSERT INTO ids.t VALUES (1); COMMIT TRANSACTION;", job_id="one", job_retry=None
-            ).result()
+            script = "BEGIN TRANSACTION; INSERT INTO ids.t VALUES (1); COMMIT TRANSACTION;"
+            client.query(script, job_id="one", job_retry=None).result()
         except Conflict:
             return "refused"
         return "done"
