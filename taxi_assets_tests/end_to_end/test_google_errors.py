@@ -120,18 +120,23 @@ def named(cloud: GoogleCloud) -> str:
 
 def test_a_load_job_that_fails(proxies: tuple[Taxi, Proxy, Proxy]) -> None:
     taxi, _, bigquery = proxies
-    uri = f"gs://{google(taxi).bucket}/{named(google(taxi))}"
-    cause = {"reason": "invalid", "message": "Error while reading data: bad footer", "location": uri}
-    job = {
-        "kind": "bigquery#job",
-        "id": "failed",
-        "jobReference": {"projectId": "taxi-local", "jobId": "failed", "location": "US"},
-        "configuration": {"load": {}},
-        "status": {"state": "DONE", "errorResult": cause, "errors": [cause]},
-    }
-    said = Answer(200, json.dumps(job).encode(), {"Content-Type": "application/json"})
-    bigquery.on("POST", '"load"', lambda request, forward: said)
-    refused(taxi, "The load job", "bad footer", f"Where:    {uri}")
+
+    def failed(request: Request, forward: Forward) -> Answer:
+        (uri,) = json.loads(request.body)["configuration"]["load"]["sourceUris"]
+        cause = {"reason": "invalid", "message": "Error while reading data: bad footer", "location": uri}
+        job = {
+            "kind": "bigquery#job",
+            "id": "failed",
+            "jobReference": {"projectId": "taxi-local", "jobId": "failed", "location": "US"},
+            "configuration": {"load": {}},
+            "status": {"state": "DONE", "errorResult": cause, "errors": [cause]},
+        }
+        return Answer(200, json.dumps(job).encode(), {"Content-Type": "application/json"})
+
+    bigquery.on("POST", '"load"', failed)
+    where = f"Where:    gs://{google(taxi).bucket}/_objects/yellow/yellow_{MONTH}-"
+    refused(taxi, "The load job", "bad footer", where)
+    assert bigquery.seen("POST", f'"load".*{named(google(taxi))}')
 
 
 def test_an_object_that_others_overwrite_on_the_way(proxies: tuple[Taxi, Proxy, Proxy]) -> None:
