@@ -116,6 +116,8 @@ class Settings(BaseModel):
             raise ValueError("it is no text in UTF-8") from None
         if not str(value).isprintable():
             raise ValueError("it has a line break or another control character")
+        if any(character in str(value) for character in "*?["):
+            raise ValueError("it has *, ? or [, which Dagster takes for a pattern of file names")
         return PROJECT_ROOT / value.expanduser()
 
     @field_validator("taxi_source_url")

@@ -47,6 +47,11 @@ class Taxi:
         """The same with other settings."""
         return replace(self, settings={**self.settings, **settings})
 
+    @property
+    def script(self) -> Path:
+        """The installed command."""
+        return SCRIPT
+
     def environment(self) -> dict[str, str]:
         """What its process gets."""
         require_marker()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -132,7 +133,7 @@ def down() -> None:
     """Stop the local services; their data stays."""
     from taxi_assets.cli.services import stop_all
 
-    stop_all()
+    raise typer.Exit(stop_all())
 
 
 @app.command()
@@ -151,17 +152,34 @@ def main() -> None:
     # the garbage collector takes a fifth of its time.
     gc.set_threshold(100_000, 50, 100)
     try:
-        set_dagster_home()
+        if "--help" not in sys.argv[1:]:
+            set_dagster_home()
         app()
     except TaxiError as error:
         from taxi_assets.cli.screen import show_error
 
         show_error(error)
         sys.exit(1)
+    except OSError as error:
+        if not (shown := _home_error(error)):
+            raise
+        from taxi_assets.cli.screen import show_error
+
+        show_error(shown)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
         gc.freeze()
+
+
+def _home_error(error: OSError) -> TaxiError | None:
+    """The error of a file below `TAXI_HOME` that a library could not use; None: it is another one."""
+    from taxi_assets.files import unwritable
+    from taxi_assets.settings import settings
+
+    home, path = settings().taxi_home, Path(str(error.filename))
+    return unwritable(path, error) if path.is_absolute() and path.is_relative_to(home) else None
 
 
 if __name__ == "__main__":

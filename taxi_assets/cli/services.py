@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from taxi_assets.cli.screen import messages, table
+from taxi_assets.cli.screen import messages, show_error, table
+from taxi_assets.errors import TaxiError
 from taxi_assets.local import services
 from taxi_assets.settings import settings
 from taxi_assets.ui.server import running_links
@@ -14,10 +15,18 @@ def start_all() -> None:
         messages().print(f"{name}: {service.start(settings())}", soft_wrap=True)
 
 
-def stop_all() -> None:
-    """Stops each local service that runs."""
+def stop_all() -> int:
+    """Stops each local service that runs; returns 1 if one cannot be stopped."""
+    errors: list[TaxiError] = []
     for name, service in services.SERVICES.items():
-        messages().print(f"{name}: {'stopped' if service.stop(settings().taxi_home) else 'was not running'}")
+        try:
+            messages().print(f"{name}: {'stopped' if service.stop(settings().taxi_home) else 'was not running'}")
+        except TaxiError as error:
+            errors.append(error)
+            messages().print(f"{name}: not stopped")
+    for found in errors:
+        show_error(found)
+    return 1 if errors else 0
 
 
 def show_status() -> None:

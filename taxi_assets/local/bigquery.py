@@ -8,6 +8,7 @@ the emulator, each with its reason.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -26,8 +27,6 @@ BIGQUERY = LocalServer(
     name="bigquery",
     folder="bigquery",
     command=lambda home, port: [sys.executable, "-m", "taxi_assets.local.bigquery", str(home), str(port)],
-    # DuckDB keeps extensions below HOME: not in the user's.
-    environment=lambda home: {"HOME": str(home / "bigquery")},
 )
 
 
@@ -86,7 +85,9 @@ def _patch_files(objects: Path, uploads: Path) -> None:
             return found
         raise InvalidQueryError(f"The embedded BigQuery loads gs:// objects and uploads, and not {uri}")
 
-    _replace(DuckDBEngine, start=start_confined, execute=execute_allowed)
+    _replace(
+        DuckDBEngine, start=start_confined, execute=execute_allowed, _resolve_path=lambda self: "bqemulator.duckdb"
+    )
     _replace(executor, _resolve_uri=resolve_uri)
 
 
@@ -174,7 +175,10 @@ def serve(home: Path, port: int) -> None:
     from bqemulator.server import EmulatorServer
 
     private_process()
-    folder, objects = private_folder(home / "bigquery").resolve(), objects_folder(home)
+    # Relative paths, since DuckDB takes a backslash for a separator. It keeps extensions below HOME: not in the user's.
+    os.chdir(private_folder(home / "bigquery"))
+    os.environ["HOME"] = "."
+    folder, objects = Path.cwd(), objects_folder(home)
     uploads = folder / "uploads"
     _patch()
     _patch_files(objects, uploads)

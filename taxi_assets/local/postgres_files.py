@@ -27,6 +27,7 @@ PORT = 5432
 
 _NOBODY = 65534
 _LONGEST_SOCKET = 107
+_UNUSABLE = {",", "\\", "'", '"', "%", "@"}
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 """The name of the socket in its folder."""
 
@@ -165,22 +166,32 @@ def write_configuration(home: Path, folder: Path) -> Path:
 
 
 def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+    """The path within a quoted text of PostgreSQL's configuration."""
+    return str(path).replace("\\", "\\\\").replace("'", "''")
 
 
 def socket_folder(home: Path, last: Path | None) -> Path:
-    """The folder of the server's socket, for this user only; a temporary one where the home's path is too long.
+    """The folder of the server's socket, for this user only.
+
+    A temporary one where the home's path is too long for a socket, or has characters that separate hosts or folders.
 
     Args:
         home: The folder of all local state.
         last: The folder of the last start; used again, where it is a private temporary one.
     """
     folder = home / "run" / "pg"
-    if len(os.fsencode(folder / SOCKET_NAME)) <= _LONGEST_SOCKET:
+    if _is_usable(folder):
         return private_folder(folder)
-    if last is not None and last.parent == Path(tempfile.gettempdir()) and _is_private(last):
+    temporary = Path(tempfile.gettempdir())
+    if not _is_usable(temporary / "taxi-pg-12345678"):
+        temporary = Path("/tmp")  # noqa: S108
+    if last is not None and last.parent == temporary and _is_private(last):
         return last
-    return Path(tempfile.mkdtemp(prefix="taxi-pg-"))
+    return Path(tempfile.mkdtemp(prefix="taxi-pg-", dir=temporary))
+
+
+def _is_usable(folder: Path) -> bool:
+    return len(os.fsencode(folder / SOCKET_NAME)) <= _LONGEST_SOCKET and not _UNUSABLE.intersection(str(folder))
 
 
 def _is_private(folder: Path) -> bool:

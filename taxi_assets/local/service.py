@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,13 +66,11 @@ class LocalServer:
         folder: The folder of its data, below the home.
         command: Returns the command line for the folder of all local state and a port (0: any). The process calls
             `publish` when it answers.
-        environment: Returns further environment variables of its process.
     """
 
     name: str
     folder: str
     command: Callable[[Path, int], Sequence[str]]
-    environment: Callable[[Path], Mapping[str, str]] = lambda home: {}
 
     def _state(self, home: Path) -> Path:
         return home / "run" / f"{self.name}.json"
@@ -128,7 +126,6 @@ class LocalServer:
                 pass_fds=[held],
                 env={
                     **os.environ,
-                    **self.environment(home),
                     ALLOWED_HOSTS: settings().taxi_allowed_hosts,
                     _STATE: str(self._state(home)),
                 },
