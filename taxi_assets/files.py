@@ -134,7 +134,7 @@ def work_folder(home: Path, name: str) -> Iterator[Path]:
     """
     root = private_folder(home / "tmp")
     try:
-        with _locked(root / _LOCK):
+        with locked(root / _LOCK):
             dead = [folder for folder in root.iterdir() if folder.is_dir() and _is_dead(folder)]
             folder = Path(mkdtemp(prefix=f"{name}.", dir=root))
             held = _take(folder / _LOCK)
@@ -151,7 +151,8 @@ def work_folder(home: Path, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Waits for the lock on a file, which is created where it is missing, and holds it for the block."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

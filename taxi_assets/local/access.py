@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from taxi_assets.files import private_folder, write_private
+from taxi_assets.files import locked, private_folder, write_private
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ALLOWED_HOSTS = "TAXI_ALLOWED_HOSTS"
@@ -42,22 +42,14 @@ def ensure_secret(file: Path) -> str:
 
     One that others could read, or that is not whole, is replaced.
     """
-    for _ in range(10):
-        if found := read_secret(file):
-            return found
-        private_folder(file.parent)
-        fresh = file.with_name(f"secret.{secrets.token_hex(8)}")
-        write_private(fresh, secrets.token_urlsafe(32))
-        try:
-            if file.exists():
-                fresh.replace(file)
-            else:
-                os.link(fresh, file)
-        except FileExistsError:
-            continue  # another process was first
-        finally:
-            fresh.unlink(missing_ok=True)
-    raise RuntimeError(f"{file} changes all the time")
+    if found := read_secret(file):
+        return found
+    private_folder(file.parent)
+    with locked(file.with_name(f"{file.name}.lock")):
+        if not (found := read_secret(file)):
+            found = secrets.token_urlsafe(32)
+            write_private(file, found)
+        return found
 
 
 def read_secret(file: Path) -> str | None:
