@@ -73,7 +73,8 @@ def test_months_asked_for_over_http_are_loaded_once_and_trouble_is_told_of_once(
             TAXI_ALERT_WEBHOOK_URL=f"{receiver.url}/alerts",
             TAXI_UI_URL="https://dagster.example.org",
         )
-        with webhook(taxi) as outside, daemon(taxi):
+        # The daemon has not the schema of the webhook, where the run is asked for.
+        with webhook(taxi.having(POSTGRES_SCHEMA="asked")) as outside, daemon(taxi):
             ids = {}
             for month in (UNSTEADY, BROKEN):
                 request = {"service": "yellow", "month": month, "caller": "a test"}
@@ -86,8 +87,8 @@ def test_months_asked_for_over_http_are_loaded_once_and_trouble_is_told_of_once(
                 query = "SELECT run_id, status FROM dagster.runs WHERE pipeline_name = 'yellow_taxi_etl'"
                 ended = connection.execute(query).fetchall()
     assert dict(ended) == {ids[UNSTEADY]: "SUCCESS", ids[BROKEN]: "FAILURE"}
-    assert taxi.asks("SELECT store, started_by, rows_kept FROM taxi_assets.load_log WHERE store = 'postgres'") == [
-        ("postgres", "webhook (a test)", 7)
+    assert taxi.asks("SELECT place, started_by, rows_kept FROM taxi_assets.load_log WHERE store = 'postgres'") == [
+        ("asked.yellow_cab_data", "webhook (a test)", 7)
     ]
     alerts = {alert["kind"]: alert for alert in receiver.bodies("/alerts")}
     assert len(receiver.got) == len(alerts) == 2

@@ -86,6 +86,7 @@ def test_a_run_is_queued_for_the_daemon_with_who_asked(outside: Webhook) -> None
     assert tags["taxi/started_by"] == "webhook (airflow)"
     body = records(outside, "SELECT run_body FROM dagster.runs WHERE run_id = %s", run_id)[0][0]
     assert '"green__raw_taxi": {"config": {"force": true}}' in body
+    assert '"source": {"address": "sample"' in body, "the run carries the environment of the webhook"
 
 
 def test_the_same_key_starts_one_run_however_often_and_at_once_it_comes(outside: Webhook) -> None:

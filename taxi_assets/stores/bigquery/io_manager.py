@@ -47,8 +47,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         with dagster_failures():
             provenance = Provenance.of(context, self.postgres.ledger_identity())
             if is_synthetic(obj.entry) and not provenance.replaces_real:
-                held = [HeldMonth(month, False, False) for month in real_months(self.cloud, declared_table(context))]
-                refuse_worse(replace(obj.entry, store="bigquery", place=location), held)
+                self._refuse_synthetic(replace(obj.entry, store="bigquery", place=location), declared_table(context))
             with progress.task(name, "rows") as report:
                 done = load_month(self.cloud, obj, declared_table(context), provenance)
                 report(done.rows, done.rows)
@@ -76,6 +75,14 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
                 **({} if done.slot_millis is None else {"slot_milliseconds": done.slot_millis}),
             }
         )
+
+    def _refuse_synthetic(self, entry: LoadEntry, declared: TableRef) -> None:
+        loads = self.postgres.latest_loads(store="bigquery", service=entry.service)
+        known = [load for load in loads if load.place == entry.place]
+        # BigQuery's own log takes a job to read; where only synthetic months were loaded, it has no others.
+        if not known or not all(map(is_synthetic, known)):
+            held = [HeldMonth(month, synthetic=False, trial=False) for month in real_months(self.cloud, declared)]
+            refuse_worse(entry, held)
 
     def load_input(self, context: dg.InputContext) -> LoadEntry:
         """The newest load of the month into its table.
