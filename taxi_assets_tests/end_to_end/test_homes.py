@@ -64,8 +64,10 @@ def test_a_read_only_home_is_a_clear_error(tmp_path: Path, used: bool) -> None:
     taxi = Taxi(tmp_path / "home", tmp_path).having(TAXI_SAMPLE_ROWS="2000")
     taxi.home.mkdir()
     if used:
-        taxi.well("run", "yellow", "--months", "2021-01")
-        taxi.well("down")
+        try:
+            taxi.well("run", "yellow", "--months", "2021-01")
+        finally:
+            taxi.well("down")
     for words in COMMANDS if used else COMMANDS[:2]:
         done = read_only(taxi, *words)
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
