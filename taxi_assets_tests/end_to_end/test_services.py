@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import psutil
@@ -62,5 +63,7 @@ def test_the_first_months_of_a_new_home_may_run_side_by_side(tmp_path: Path, tax
     try:
         new.well("run", "yellow", "--months", "2020-10:2020-11", "--only", "postgres")
         assert set(new.stored("ny_taxi.yellow_cab_data")) == {"2020-10", "2020-11"}
+        found = {path: stat.S_IMODE(path.lstat().st_mode) for path in new.home.rglob("*") if not path.is_symlink()}
+        assert {path: oct(mode) for path, mode in found.items() if mode & 0o077} == {}
     finally:
         new("down")

@@ -185,6 +185,21 @@ def test_a_server_that_holds_its_data_and_never_answers_is_a_transient_error(
     assert SERVICES[name].stop(tmp_path) is False
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_server_of_an_older_version_is_replaced_and_another_program_is_not(own_home: Path, ours: bool) -> None:
+    """The older version wrote number and start of the process, and held no lock."""
+    words = [str(own_home / "cloud")] if ours else []
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", *words])
+    (own_home / "run").mkdir(parents=True)
+    (own_home / "run" / "cloud-storage.json").write_text(f'{{"pid": {other.pid}, "started": 1.5, "port": 1}}')
+    try:
+        assert CLOUD_STORAGE.ensure(own_home).pid != other.pid
+        assert (other.poll() is not None) == ours
+    finally:
+        other.kill()
+        other.wait(10)
+
+
 def broken_off(home: Path, name: str, seconds: float, order: signal.Signals, everyone: bool) -> None:
     """Starts a service and sends a signal to its starter, or to all of its process group, after that time."""
     with starter(home, name) as process:
