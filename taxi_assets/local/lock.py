@@ -95,7 +95,7 @@ def holders(file: Path, first: int | None = None) -> list[psutil.Process]:
 def _holder(pid: int, file: Path) -> psutil.Process | None:
     with suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
-        if any(opened.path == str(file) for opened in process.open_files()):
+        if any(opened.path == str(file.resolve()) for opened in process.open_files()):
             return process
     return None
 

@@ -185,6 +185,15 @@ def test_a_server_that_holds_its_data_and_never_answers_is_a_transient_error(
     assert SERVICES[name].stop(tmp_path) is False
 
 
+def test_a_home_behind_a_link_has_the_same_server(own_home: Path, tmp_path: Path) -> None:
+    own_home.mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(own_home)
+    assert CLOUD_STORAGE.ensure(link) == CLOUD_STORAGE.ensure(own_home)
+    assert CLOUD_STORAGE.stop(link)
+    assert not CLOUD_STORAGE.stop(own_home)
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_a_server_of_an_older_version_is_replaced_and_another_program_is_not(own_home: Path, ours: bool) -> None:
     """The older version wrote number and start of the process, and held no lock."""
