@@ -7,11 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from psycopg import sql
 
-from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
+from taxi_assets.local import postgres_files
+from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.trips.made import HEADER, line
@@ -101,7 +103,9 @@ def stops_at(taxi: Taxi, event: str, schema: str, table: str) -> Iterator[Callab
     """Lets whoever comes to that event wait in the server; yields whether somebody does."""
     name = sql.Identifier(schema, table)
     body = f"BEGIN PERFORM pg_advisory_xact_lock({LOCK}); RETURN NEW; END"
-    with connect_as(OWNER, taxi.database()) as owner, connect(taxi.database()) as holder:
+    # No user of the platform may add a trigger to the ledger.
+    superuser = replace(taxi.database(), user=postgres_files.SUPERUSER)
+    with connect(superuser) as owner, connect(taxi.database()) as holder:
         holder.execute(f"SELECT pg_advisory_lock({LOCK})".encode())
         wait = sql.Identifier(SCHEMA, "wait_here")
         owner.execute(sql.SQL("CREATE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql AS {}").format(wait, body))
