@@ -52,13 +52,13 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
                 done = load_month(self.cloud, obj, declared_table(context), provenance)
                 report(done.rows, done.rows)
             entry = replace(
-                obj.logged_entry,
+                obj.entry,
                 store="bigquery",
                 place=location,
                 run_id=provenance.run_id,
                 started_by=provenance.started_by,
                 seconds=round(done.seconds, 3),
-                configuration={**obj.entry.configuration, LEDGER_KEY: provenance.ledger},
+                configuration={**obj.logged_entry.configuration, LEDGER_KEY: provenance.ledger},
             )
             log_id = self.postgres.write_load(entry)
         context.add_output_metadata(

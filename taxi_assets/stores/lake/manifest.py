@@ -15,6 +15,7 @@ from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.objects import LakeObject, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import LoadEntry
+from taxi_assets.stores.record import TOKEN_KEY
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class LakeLoad:
     @property
     def logged_entry(self) -> LoadEntry:
         """The entry for the load log, with `token`, by which the newest load of a month is found."""
-        configuration = {**self.entry.configuration, "token": self.generation}
+        configuration = {**self.entry.configuration, TOKEN_KEY: self.generation}
         return replace(self.entry, configuration=configuration)
 
     def to_json(self) -> str:
