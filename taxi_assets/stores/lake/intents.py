@@ -62,6 +62,11 @@ def record(
     return Intent(name, generation, named, put_text(session, name, text, 0))
 
 
+def forget(session: LakeSession, *intents: Intent) -> None:
+    """Removes intents that are over; one that is gone already is no error."""
+    remove_leftovers(session, [session.bucket.blob(intent.name, generation=intent.generation) for intent in intents])
+
+
 def read_intents(session: LakeSession, service: str, month: str, own: Intent | None = None) -> list[Intent]:
     """The intents of all loads of a month that are under way or were killed; the own one is known."""
     blobs = session.bucket.list_blobs(prefix=intents_folder(service, month), retry=session.retry)
@@ -121,5 +126,5 @@ def sweep(session: LakeSession, service: str, month: str, own: Intent, load: Lak
     removed = remove_leftovers(session, [blob for name, blob in listed.items() if name in left])
     # A load with the same base may be sending still, without knowing that it is beaten: the next load looks once more.
     over = [intent for intent in beaten if intent.name == own.name or intent.base < own.base]
-    remove_leftovers(session, [session.bucket.blob(intent.name, generation=intent.generation) for intent in over])
+    forget(session, *over)
     return Swept(listed, removed, current)

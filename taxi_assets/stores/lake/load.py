@@ -32,7 +32,7 @@ from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.copies import fixed_objects, write_copies
 from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected_file
-from taxi_assets.stores.lake.intents import Intent, intents_folder, record, sweep
+from taxi_assets.stores.lake.intents import Intent, forget, intents_folder, record, sweep
 from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_current
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, put, put_text, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
@@ -122,7 +122,10 @@ class _Load:
         base = read_current(session, self._service, self._month)
         fixed = fixed_objects(session, self._files, base)
         name = f"{intents_folder(self._service, self._month)}{uuid4().hex}.json"
-        self._intent = record(session, name, base, {file.name for file in self._files} | fixed.keys(), self._intent)
+        before = self._intent
+        self._intent = record(session, name, base, {file.name for file in self._files} | fixed.keys(), before)
+        if before:  # the new one names its objects, too
+            forget(session, before)
         done = self._send(base, month_objects(session, self._service, self._month))
         load = self._replace_manifest(base, [item for item, _ in done])
         if load is None:
