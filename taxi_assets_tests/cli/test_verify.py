@@ -36,8 +36,8 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         lambda three, month: three.execute(f"DELETE FROM {TABLE}_rejected_{month:%Y_%m}"),
     ),
     "partition dropped": ("postgres", lambda three, month: three.execute(f"DROP TABLE {TABLE}_{month:%Y_%m}")),
-    "object gone": ("lake", lambda three, month: three.delete("yellow/", month)),
-    "rejected object gone": ("lake", lambda three, month: three.delete("rejected/", month)),
+    "object gone": ("lake", lambda three, month: three.delete("_objects/yellow/yellow_", month)),
+    "rejected object gone": ("lake", lambda three, month: three.delete("_objects/yellow/rejected_", month)),
     "log and objects gone": ("lake", lambda three, month: three.delete("", month)),
     "rows deleted in BigQuery": (
         "bigquery",
