@@ -189,7 +189,7 @@ def _differences(differing: Sequence[Comparison]) -> Table:
             rows.add_row(*head, difference.what, *counts, next_step)
             head, next_step = ["", "", ""], ""
         for name in month.gone:
-            rows.add_row("", "", name, "is gone", "", "", "", "")
+            rows.add_row("", "", name, "is gone or not the month", "", "", "", "")
     return rows
 
 

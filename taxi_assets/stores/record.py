@@ -35,9 +35,12 @@ class StoreRecord:
 
 
 def same_load(one: LoadEntry, other: LoadEntry) -> bool:
-    """Whether two entries are of one load: the same rows of the same file, by the same run."""
+    """Whether two entries are of one load: the same rows of the same file, with one token or by the same run."""
     runs = {one.run_id, other.run_id}
-    return (len(runs) == 1 or None in runs) and all(getattr(one, name) == getattr(other, name) for name in _SAME)
+    tokens = {entry.configuration.get(TOKEN_KEY) for entry in (one, other)}
+    together = len(tokens) == 1 and None not in tokens
+    same_run = len(runs) == 1 or None in runs
+    return (together or same_run) and all(getattr(one, name) == getattr(other, name) for name in _SAME)
 
 
 def ledger_of(configuration: Mapping[str, Any]) -> str | None:
@@ -104,6 +107,8 @@ def compare(verified: VerifiedMonth, ledger: LoadEntry | None, identity: str | N
     differences = tuple(item for item in _numbers(verified, trusted) if not item.ledger == item.record == item.found)
     if origin is Verdict.DIFFERS and verified.entry is not None:
         differences = (Difference("an earlier load than the ledger's", None, None, None), *differences)
+    if verified.gone and not differences:
+        differences = (Difference("by name", None, None, None),)
     verdict = Verdict.DIFFERS if differences else origin
     return Comparison(verified, ledger, verdict, differences)
 

@@ -39,6 +39,12 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "object gone": ("lake", lambda three, month: three.delete("_objects/yellow/yellow_", month)),
     "rejected object gone": ("lake", lambda three, month: three.delete("_objects/yellow/rejected_", month)),
     "log and objects gone": ("lake", lambda three, month: three.delete("", month)),
+    "fixed name gone": (
+        "lake",
+        lambda three, month: (
+            three.cloud.storage().bucket(three.cloud.bucket).blob(f"yellow/yellow_{month:%Y-%m}.parquet").delete()
+        ),
+    ),
     "rows deleted in BigQuery": (
         "bigquery",
         lambda three, month: three.query(
@@ -64,7 +70,7 @@ def test_what_a_store_has_lost_is_seen_and_counts_as_not_loaded(three: ThreeStor
         destroy(three, months[damage])
     code, said = three.verify()
     assert code == 1
-    assert "2 of 11 loaded months agree" in said
+    assert "2 of 12 loaded months agree" in said
     for damage, (store, _) in DAMAGES.items():
         name = f"{months[damage]:%Y-%m}"
         (row,) = (line for line in said.splitlines() if line.startswith(f"{store} ") and f"yellow {name}" in line)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.copies import lagging_copies
 from taxi_assets.stores.lake.files import count, date_column
 from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
@@ -85,7 +86,8 @@ def verify_months(
             continue
         contents = read_back(cloud, load, folder)
         counted = contents.rows, contents.cents
-        yield VerifiedMonth.of(load.entry, counted, contents.rejected, tuple(contents.missing))
+        gone = (*contents.missing, *lagging_copies(cloud, load))
+        yield VerifiedMonth.of(load.logged_entry, counted, contents.rejected, gone)
 
 
 def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> dict[date, StoreRecord]:
@@ -100,7 +102,11 @@ def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> 
     loads = [load for load in side_by_side(lambda month: read_manifest(cloud, service, month), sorted(months)) if load]
     with lake_session(cloud, f"Looking at {service} in the lake", intact="the lake") as session:
         lost = side_by_side(lambda load: _lost(session, load), loads)
-    return {load.entry.source_month: StoreRecord(load.entry, text) for load, text in zip(loads, lost, strict=True)}
+    copies = [", ".join(f"{name} is not the month" for name in lagging_copies(cloud, load)) for load in loads]
+    return {
+        load.entry.source_month: StoreRecord(load.logged_entry, "; ".join(filter(None, texts)))
+        for load, *texts in zip(loads, lost, copies, strict=True)
+    }
 
 
 def _lost(session: LakeSession, load: LakeLoad) -> str:
