@@ -139,10 +139,9 @@ def _add_columns(
     session: BigQuerySession, table: TableRef, columns: Mapping[str, str], existing: bigquery.Table
 ) -> None:
     present = {field.name for field in existing.schema}
-    missing = [(name, kind) for name, kind in columns.items() if name not in present]
-    if missing:
-        added = ", ".join(f"ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}" for name, kind in missing)
-        session.query(f"ALTER TABLE {table.bigquery} {added}")
+    for name, kind in columns.items():
+        if name not in present:  # a statement each: the emulator takes one column at a time
+            session.query(f"ALTER TABLE {table.bigquery} ADD COLUMN IF NOT EXISTS {quoted(name)} {kind}")
 
 
 def ensure_table(session: BigQuerySession, table: Table) -> None:
