@@ -1,4 +1,4 @@
-"""Loads of the same month at the same time: into the lake, into BigQuery, and the lock of PostgreSQL."""
+"""Loads of the same month into the lake at the same time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ import pytest
 from google.api_core.exceptions import NotFound
 
 from taxi_assets.components.taxi_pipeline.assets import months_since
-from taxi_assets.errors import TransientError
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake import load as lake_load
 from taxi_assets.stores.lake.copies import lagging_copies, write_copies
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import PostgresAddress
-from taxi_assets.stores.postgres.load import month_locked
 from taxi_assets.stores.postgres.resource import PostgresResource
 from taxi_assets_tests.stores.clouds import logged, names, store
 from taxi_assets_tests.stores.months import JANUARY, cleaned
@@ -104,25 +102,12 @@ def test_an_older_load_that_ends_late_leaves_the_newer_copy_alone(cloud: GoogleC
     assert {name for name in names(cloud, "") if "_intents" not in name} == {"_loads/yellow/2021-01.json", *load.names}
 
 
-def test_loads_need_no_lock_of_postgres_and_say_which_is_the_newest(
-    postgres: PostgresAddress, database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
+def test_the_ledger_says_which_load_into_the_lake_is_the_newest(
+    database: PostgresResource, cloud: GoogleCloud, tmp_path: Path
 ) -> None:
     manager = LakeIOManager(cloud=cloud, postgres=database)
-    with month_locked(postgres, f"gs://{cloud.bucket} yellow 2021-01", 0):
-        for kept in (3, 5):
-            _materialize(manager, cleaned(tmp_path, kept=kept), {"shape": "month"})
+    for kept in (3, 5):
+        _materialize(manager, cleaned(tmp_path, kept=kept), {"shape": "month"})
     entry = database.newest_load("lake", "yellow", JANUARY, f"gs://{cloud.bucket}/yellow/yellow_2021-01.parquet")
     load = logged(cloud, cleaned(tmp_path / "same"))
     assert (entry.rows_kept, entry.configuration["token"]) == (5, load.generation)
-
-
-def test_whoever_waits_too_long_learns_who_holds_the_month(postgres: PostgresAddress) -> None:
-    with (
-        month_locked(postgres, "place 2021-01"),
-        pytest.raises(TransientError, match="Another load of place 2021-01 is under way") as raised,
-        month_locked(postgres, "place 2021-01", wait_seconds=0.3),
-    ):
-        pass
-    assert "(taxi load place 2021-01) of taxi, since 2" in str(raised.value)
-    with month_locked(postgres, "place 2021-01", wait_seconds=0):
-        pass

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from taxi_assets.errors import TransientError
 from taxi_assets.stores.bigquery.intents import Intent, find_commit, forget, register, require_current
@@ -34,9 +34,6 @@ from taxi_assets.stores.month import NO_RUN, Provenance
 from taxi_assets.stores.record import LEDGER_KEY
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SERVICES
-
-if TYPE_CHECKING:
-    pass
 
 _BEATEN = "a newer month of the lake is loaded already"
 

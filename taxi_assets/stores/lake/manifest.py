@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from taxi_assets.errors import TaxiError
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.objects import LakeObject, side_by_side
@@ -126,9 +127,24 @@ def _read(session: LakeSession, blob: Blob | None) -> LakeLoad | None:
 
     while blob:
         with suppress(NotFound):
-            return LakeLoad.from_json(_text(session, blob), int(blob.generation))
+            text = _text(session, blob)
+            try:
+                return LakeLoad.from_json(text, int(blob.generation))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(session, blob, error) from error
         blob = session.bucket.get_blob(blob.name, retry=session.retry)  # it was replaced just now
     return None
+
+
+def _damaged(session: LakeSession, blob: Blob, error: Exception) -> TaxiError:
+    return TaxiError(
+        "A manifest of the lake cannot be read.",
+        expected="the JSON that a load wrote",
+        found=f"{type(error).__name__}: {error}",
+        where=f"gs://{session.bucket.name}/{blob.name}",
+        intact="the objects of the month, PostgreSQL and BigQuery",
+        next_step="restore that object, or move it away and load the month again: taxi run … --force",
+    )
 
 
 def _text(session: LakeSession, blob: Blob) -> bytes:

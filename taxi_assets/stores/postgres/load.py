@@ -3,8 +3,7 @@
 Readers see the old month until the commit, and never wait. If the process dies, the server rolls back, and the next
 load starts over. The rows go as Arrow batches into ADBC's binary COPY.
 
-A lock lets one load of a month into a place run at a time. It is an advisory lock of PostgreSQL for every store: a load
-into PostgreSQL takes it within its transaction, loads into the other stores hold it by a connection of their own.
+An advisory lock, held by that transaction, lets one load of a month into a table run at a time.
 """
 
 from __future__ import annotations
@@ -163,21 +162,20 @@ def _transaction(address: PostgresAddress, application: str, roles: bool) -> Ite
         yield connection
 
 
-def _lock_month(cursor: Any, name: str, wait_seconds: float = WAIT_SECONDS, *, until: str = "xact_") -> None:
-    """Takes the lock of a month in a place.
+def _lock_month(cursor: Any, name: str, wait_seconds: float = WAIT_SECONDS) -> None:
+    """Takes the lock of a month in a place, for the rest of the transaction.
 
     Args:
         cursor: A cursor whose parameters are written `$1`.
         name: The place and the month: `ny_taxi.yellow_cab_data 2021-01`.
         wait_seconds: How long to wait for another load.
-        until: When the lock ends: `xact_`, with the transaction; empty, with the connection.
 
     Raises:
         TransientError: Another load holds it; names that load.
     """
     deadline = time.monotonic() + wait_seconds
     key = f"taxi_assets load {name}"
-    while not _one(cursor, f"SELECT pg_try_advisory_{until}lock(hashtextextended($1, 0))", key):
+    while not _one(cursor, "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", key):
         if time.monotonic() > deadline:
             # The loader's role may not see the activity of others.
             cursor.execute("RESET ROLE")
@@ -189,15 +187,6 @@ def _lock_month(cursor: Any, name: str, wait_seconds: float = WAIT_SECONDS, *, u
                 next_step="wait for the other load, or end it",
             )
         time.sleep(0.2)
-
-
-@contextmanager
-def month_locked(address: PostgresAddress, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
-    """Holds the lock during the block. Raises what `_lock_month` raises, or that PostgreSQL cannot be reached."""
-    with closing(connect(address, f"taxi load {name}"[:63])) as connection:
-        with clear_errors(address, f"Taking the lock of {name}"):
-            _lock_month(psycopg.RawCursor(connection), name, wait_seconds, until="")
-        yield
 
 
 def _one(cursor: Any, query: str, *parameters: str) -> Any:

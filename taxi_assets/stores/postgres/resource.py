@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from taxi_assets.stores.postgres.connection import (
     set_role,
 )
 from taxi_assets.stores.postgres.ledger import ensure_ledger
-from taxi_assets.stores.postgres.load import LoadResult, load_month, month_locked
+from taxi_assets.stores.postgres.load import LoadResult, load_month
 from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
 from taxi_assets.stores.postgres.verify import count_month
 from taxi_assets.stores.table import TableRef, postgres_table
@@ -145,10 +145,6 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             expected="an entry of that month in the load log",
             next_step=f"load it: taxi run {service} --months {name} --only {store}",
         )
-
-    def month_locked(self, name: str) -> AbstractContextManager[None]:
-        """Lets one load of a month into a place run at a time: see `month_locked`."""
-        return month_locked(self.address(), name)
 
     def ledger_identity(self) -> str:
         """The identity of the ledger, for the records of the stores that it does not stand in.

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from taxi_assets.stores.lake.manifest import LakeLoad
+import pytest
+
+from taxi_assets.errors import TaxiError
+from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_manifest, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets_tests.stores.months import JANUARY
@@ -19,3 +23,12 @@ def test_keys_of_newer_code_are_left_out() -> None:
     text = json.loads(load.to_json())
     text["weather"] = text["entry"]["weather"] = text["objects"][0]["weather"] = text["rejected"]["weather"] = "rain"
     assert LakeLoad.from_json(json.dumps(text)) == load
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"entry": {}}'])
+def test_a_damaged_manifest_is_named(cloud: GoogleCloud, text: str) -> None:
+    cloud.storage().bucket(cloud.bucket).blob(manifest_name("yellow", "2021-01")).upload_from_string(text)
+    with pytest.raises(TaxiError, match=r"_loads/yellow/2021-01\.json"):
+        read_manifest(cloud, "yellow", JANUARY)
+    with pytest.raises(TaxiError, match="cannot be read"):
+        read_manifests(cloud, "yellow")
