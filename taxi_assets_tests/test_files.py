@@ -99,8 +99,8 @@ def test_what_an_older_version_left_open_is_closed_once(tmp_path: Path) -> None:
     (home / "raw" / "yellow").mkdir(parents=True)
     (home / "raw" / "yellow" / "file").write_text("text")
     (home / "raw" / "link").symlink_to(tmp_path / "beside")
-    (tmp_path / "beside").mkdir(mode=0o755)
-    for path in (home / "raw", home / "raw" / "yellow"):
+    (tmp_path / "beside").mkdir()
+    for path in (tmp_path / "beside", home / "raw", home / "raw" / "yellow"):
         path.chmod(0o755)
     (home / "raw" / "yellow" / "file").chmod(0o644)
     open_home(home)

@@ -122,8 +122,15 @@ def _origin(record: LoadEntry | None, ledger: LoadEntry | None, identity: str | 
     writer = ledger_of(record.configuration)
     if writer != identity and (writer is not None or ledger is None):
         return Verdict.OTHER_HOME
-    newer = ledger is None or order(record) > order(ledger)
+    newer = ledger is None or (order(record) > order(ledger) and not _went_back(record, ledger))
     return Verdict.UNWRITTEN if newer else Verdict.DIFFERS
+
+
+def _went_back(record: LoadEntry, ledger: LoadEntry) -> bool:
+    """Whether a store names a load that was over before the ledger's: an old record put back gets a new token."""
+    if record.loaded_at is None or ledger.loaded_at is None:
+        return False
+    return record.loaded_at < ledger.loaded_at
 
 
 def _numbers(verified: VerifiedMonth, ledger: LoadEntry | None) -> list[Difference]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -96,12 +97,17 @@ def replace_month(
 
 def _sweep(session: BigQuerySession, staging: Sequence[TableRef]) -> None:
     """Removes what beaten and killed loads of the month left: staging tables of this platform alone."""
+    from google.api_core.exceptions import NotFound
+
     prefixes = "|".join(re.escape(table.name.rpartition("_")[0]) for table in staging)
     names, place = {table.name for table in staging}, f"{staging[0].database}.{staging[0].namespace}"
     for item in session.client.list_tables(place, retry=session.retry):
-        left = re.fullmatch(f"({prefixes})_[0-9a-f]{{8,12}}", item.table_id) and item.table_id not in names
-        if left and LABELS.items() <= item.labels.items():
-            session.client.delete_table(item.reference, not_found_ok=True, retry=session.retry)
+        if re.fullmatch(f"({prefixes})_[0-9a-f]{{8,12}}", item.table_id) and item.table_id not in names:
+            with suppress(NotFound):
+                # The emulator lists tables without their labels.
+                table = session.client.get_table(item.reference, retry=session.retry)
+                if LABELS.items() <= table.labels.items():
+                    session.client.delete_table(table, not_found_ok=True, retry=session.retry)
 
 
 def _load(
