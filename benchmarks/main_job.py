@@ -38,12 +38,13 @@ from taxi_assets.local import postgres as embedded
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.postgres_files import programs
+from taxi_assets.local.postgres_users import superuser
 from taxi_assets.local.sample_source import SAMPLE_SOURCE, sample_url
 from taxi_assets.settings import PROJECT_ROOT, Settings
 from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import columns
 from taxi_assets.sources.source import TripSource
-from taxi_assets.stores.postgres.connection import OWNER, PostgresAddress, connect, connect_as
+from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.columns import YELLOW
 
 MONTH = date(2021, 1, 1)
@@ -109,7 +110,8 @@ class Ground:
         BIGQUERY.ensure(self.home)
         types = {column.sources[0]: column.type.postgres for column in YELLOW.columns if column.sources}
         plain = ", ".join(f'"{name}" {types[name]}' for name in columns(YELLOW, MONTH, LAYOUT.name))
-        with connect_as(OWNER, self.address) as connection:
+        # The ledger belongs to a role of its own, so that no other drops it by mistake.
+        with superuser(Path(self.address.host), self.address.dbname) as connection:
             connection.execute("DROP SCHEMA IF EXISTS ny_taxi, taxi_assets CASCADE")
         with connect(self.address) as connection:
             connection.execute("DROP TABLE IF EXISTS plain_trips, pandas_trips")

@@ -48,6 +48,7 @@ def trips(summary: str, month: str) -> str:
     return f"SELECT SUM(trips) FROM mage.green_{summary} WHERE source_month = '{month}-01'"
 
 
+@pytest.mark.long
 def test_they_follow_without_a_hand(apart: Taxi, development: Path) -> None:
     kept = str(EXCERPTS.counts("green", "2020-04").kept)
     # One month all the way, and another into PostgreSQL alone.

@@ -230,6 +230,7 @@ def test_a_taxi_run_that_is_killed_is_found_and_retried_where_it_was_to_load(dev
     assert f"taxi run by {getpass.getuser()}, retry 1" in dev.taxi.well("log", "yellow", "--months", month, "--csv").out
 
 
+@pytest.mark.long
 def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
     months = [f"2021-{number:02}" for number in range(1, 13)]
     # Synthetic trips do not stand beside the real months of the tests above.
