@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -33,6 +34,16 @@ def run(waiting: Waiting, month: str, config: Any, assets: Any = None) -> dg.Dag
     done = waiting.instance.get_run_by_id(created.run_id)
     assert done
     return done
+
+
+def cleaned_home(waiting: Waiting, month: str) -> Path:
+    """The home of the cleaned files: the definitions may be of an earlier test, with its settings."""
+    records = waiting.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(["yellow", "clean_taxi"]), asset_partitions=[month]), limit=1
+    ).records
+    materialization = records[0].asset_materialization
+    assert materialization
+    return Path(str(materialization.metadata["path"].value)).parents[3]
 
 
 def newest(waiting: Waiting, asset: str, month: str) -> str | None:
@@ -73,7 +84,7 @@ def test_a_trial_of_the_whole_job_succeeds_and_leaves_the_month(
     seen = waiting.instance.fetch_observations(dg.AssetKey(["yellow", "clean_taxi"]), limit=1).records[0]
     assert seen.asset_observation
     assert seen.asset_observation.metadata["trial"].value == "only the first 2 rows of the file"
-    rows = CleanedFiles(settings().taxi_home, "yellow", month).find("clean", ["another run"])
+    rows = CleanedFiles(cleaned_home(waiting, month), "yellow", month).find("clean", ["another run"])
     assert rows
     assert rows.rows == 5
     assert waiting.rows()[month] == 5
