@@ -20,7 +20,7 @@ from taxi_assets.sources.source import TripSource
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.postgres.connection import postgres_address
 from taxi_assets.stores.postgres.load_log import latest_loads, ledger_identity, write_missing
-from taxi_assets.stores.record import StoreRecord, ledger_of, order
+from taxi_assets.stores.record import EARLIER, StoreRecord, is_newer, ledger_of
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
@@ -148,8 +148,9 @@ def _found(store: str, ledger: LoadEntry | None, record: StoreRecord | None, ide
     if ledger is not None and record.is_load(ledger):
         return _Found(store, ledger)
     ours = ledger_of(record.entry.configuration) == identity
-    newer = ledger is None or order(record.entry) > order(ledger)
-    return _Found(store, record.entry, unwritten=ours and newer)
+    if ours and not is_newer(record.entry, ledger):
+        return _Found(store, lost=f"it holds {EARLIER}")
+    return _Found(store, record.entry, unwritten=ours)
 
 
 def _loaded(pipeline: PipelineSpec, found: Sequence[_Found]) -> Loaded:
@@ -174,7 +175,8 @@ def already_loaded(connection: Connection, source: TripSource, wanted: MonthSele
     """
     unchanged = []
     for month, loads in loaded(connection, wanted, whole=True).items():
-        write_missing(postgres_address(settings()), loads.unwritten)
+        if loads.unwritten:
+            write_missing(postgres_address(settings()), loads.unwritten)
         if not loads.missing and not loads.outdated:
             published = source.probe(wanted.pipeline.service, month, known=loads.file)
             if published and loads.is_from(published):

@@ -14,6 +14,9 @@ LEDGER_KEY = "ledger"
 TOKEN_KEY = "token"  # noqa: S105
 """The key of an entry's configuration with the number that orders the loads of two writers."""
 
+EARLIER = "an earlier load than the ledger's"
+"""What a store holds where an old record was put back."""
+
 _SAME = ("sha256", "code_version", "rows_read", "rows_kept", "rows_rejected", "cents", "cents_rejected")
 
 
@@ -53,6 +56,17 @@ def order(entry: LoadEntry) -> tuple[int, str]:
     """The order of the loads of a place in a store: by the writer's token, then by time."""
     token = entry.configuration.get(TOKEN_KEY)
     return (int(token) if token else 0, entry.loaded_at.isoformat() if entry.loaded_at else "")
+
+
+def is_newer(record: LoadEntry, ledger: LoadEntry | None) -> bool:
+    """Whether the load that a store names came after the newest one of the ledger.
+
+    An old record that was put back has a new token, and keeps its time.
+    """
+    if ledger is None:
+        return True
+    put_back = record.loaded_at and ledger.loaded_at and record.loaded_at < ledger.loaded_at
+    return order(record) > order(ledger) and not put_back
 
 
 class Verdict(Enum):
@@ -106,7 +120,7 @@ def compare(verified: VerifiedMonth, ledger: LoadEntry | None, identity: str | N
     trusted = verified.entry if origin is Verdict.UNWRITTEN else ledger
     differences = tuple(item for item in _numbers(verified, trusted) if not item.ledger == item.record == item.found)
     if origin is Verdict.DIFFERS and verified.entry is not None:
-        differences = (Difference("an earlier load than the ledger's", None, None, None), *differences)
+        differences = (Difference(EARLIER, None, None, None), *differences)
     if verified.gone and not differences:
         differences = (Difference("by name", None, None, None),)
     verdict = Verdict.DIFFERS if differences else origin
@@ -122,15 +136,7 @@ def _origin(record: LoadEntry | None, ledger: LoadEntry | None, identity: str | 
     writer = ledger_of(record.configuration)
     if writer != identity and (writer is not None or ledger is None):
         return Verdict.OTHER_HOME
-    newer = ledger is None or (order(record) > order(ledger) and not _went_back(record, ledger))
-    return Verdict.UNWRITTEN if newer else Verdict.DIFFERS
-
-
-def _went_back(record: LoadEntry, ledger: LoadEntry) -> bool:
-    """Whether a store names a load that was over before the ledger's: an old record put back gets a new token."""
-    if record.loaded_at is None or ledger.loaded_at is None:
-        return False
-    return record.loaded_at < ledger.loaded_at
+    return Verdict.UNWRITTEN if is_newer(record, ledger) else Verdict.DIFFERS
 
 
 def _numbers(verified: VerifiedMonth, ledger: LoadEntry | None) -> list[Difference]:

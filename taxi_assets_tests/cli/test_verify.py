@@ -151,6 +151,8 @@ def test_a_bucket_that_went_back_to_an_earlier_load_is_seen(three: ThreeStores) 
     earlier = three.cloud.storage().bucket(three.cloud.bucket).blob(name).download_as_bytes()
     three.load(stores=["lake"])
     three.cloud.storage().bucket(three.cloud.bucket).blob(name).upload_from_string(earlier)
+    assert january(three).lost == {"lake": "it holds an earlier load than the ledger's"}
+    assert not january(three).unwritten
     code, said = three.verify()
     assert code == 1
     assert "an earlier load than the ledger's" in said
