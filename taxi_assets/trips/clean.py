@@ -127,7 +127,7 @@ class SummaryBuilder:
         self.pickups_inside += inside.true_count
         if outside := kept.num_rows - inside.true_count:
             stray = pickups.filter(pc.invert(inside)) if outside < kept.num_rows else pickups
-            months = pc.add(pc.multiply(pc.year(stray), 12), pc.subtract(pc.month(stray), 1))
+            months = pc.add(pc.multiply(pc.year(stray), integer(12)), pc.subtract(pc.month(stray), integer(1)))
             self.months_outside.update({month: rows for month, rows in _counts(months) if month is not None})
         for vendor, rows in _counts(kept["vendor_id"]):
             self.vendors["null" if vendor is None else str(vendor)] += rows

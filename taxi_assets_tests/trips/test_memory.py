@@ -36,7 +36,8 @@ def rows_and_peak(path: Path, folder: Path) -> tuple[int, int]:
 
 
 def csv_of(path: Path, units: int) -> Path:
-    unit = "".join(line(fare_amount=str(number)) + "\n" for number in range(UNIT_ROWS))
+    unit = "".join(line(fare_amount=str(number)) + "\n" for number in range(UNIT_ROWS - 1))
+    unit += line(tpep_pickup_datetime="2020-12-31 23:50:00") + "\n"
     with path.open("w") as file:
         file.write(HEADER + "\n")
         file.writelines([unit] * units)
