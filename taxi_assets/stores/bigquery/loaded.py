@@ -61,11 +61,10 @@ def _log_rows(session: BigQuerySession, declared: TableRef, condition: str, colu
     from google.api_core.exceptions import NotFound
 
     table = session.table(declared)
-    place = value_in_sql(table.in_database)
-    query = f"""
-        SELECT {columns} FROM {log_table(table).bigquery}
-        WHERE store = 'bigquery' AND place = {place} AND {condition}"""  # noqa: S608
+    log, place = log_table(table), value_in_sql(table.in_database)
+    query = f"SELECT {columns} FROM {log.bigquery} WHERE store = 'bigquery' AND place = {place} AND {condition}"  # noqa: S608
     try:
+        session.client.get_table(str(log), retry=session.retry)
         return [tuple(row.values()) for row in session.query(query)[1]]
     except NotFound:
         return []

@@ -22,6 +22,7 @@ Counts = dict[date, tuple[int, int]]
 """Month → row count and cents."""
 
 NONE = (0, 0)
+_TOTALS = sql.SQL(f"count(*), ({CENTS_SQL})::bigint")
 
 
 def table_of(place: str) -> TableRef:
@@ -37,21 +38,28 @@ def exists(connection: Connection, table: TableRef) -> bool:
 
 
 def count_months(connection: Connection, table: TableRef, months: Sequence[date] | None = None) -> Counts:
-    """The row count and the cents of `total_amount` of each month in a table; None: of all months.
-
-    Measured: 130 ms for a month of 1.37 million rows, where the row count alone takes 95.
-    """
+    """The row count and the cents of `total_amount` of each month that a table has rows of; None: of all months."""
     if not exists(connection, table):
         return {}
-    query = sql.SQL("SELECT source_month, count(*), ({cents})::bigint FROM {name} {where} GROUP BY source_month")
-    where = sql.SQL("WHERE source_month = ANY({})").format(list(months)) if months is not None else sql.SQL("")
-    rows = connection.execute(query.format(cents=sql.SQL(CENTS_SQL), name=table.postgres, where=where))
+    if months is not None:
+        counts = {month: _count(connection, table, month) for month in months}
+        return {month: counted for month, counted in counts.items() if counted[0]}
+    query = sql.SQL("SELECT source_month, {totals} FROM {name} GROUP BY source_month")
+    rows = connection.execute(query.format(totals=_TOTALS, name=table.postgres))
     return {month: (int(count), int(cents)) for month, count, cents in rows}
 
 
 def count_month(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
     """The row count of the month in the table and the cents of its `total_amount`; zeros where there is no table."""
-    return count_months(connection, table, [month]).get(month, NONE)
+    return _count(connection, table, month) if exists(connection, table) else NONE
+
+
+def _count(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
+    # Without GROUP BY, PostgreSQL counts a month in parallel, also before it is analyzed.
+    query = sql.SQL("SELECT {totals} FROM {name} WHERE source_month = {month}")
+    row = connection.execute(query.format(totals=_TOTALS, name=table.postgres, month=month)).fetchone()
+    assert row  # noqa: S101
+    return int(row[0]), int(row[1])
 
 
 def verify_months(
