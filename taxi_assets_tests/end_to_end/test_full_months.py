@@ -17,6 +17,7 @@ def full(platform: Taxi) -> Taxi:
     return platform.having(TAXI_SOURCE_URL=FULL_MONTHS.url, POSTGRES_SCHEMA="full_months")
 
 
+@pytest.mark.long
 def test_half_a_year_of_green_trips(full: Taxi) -> None:
     said = full.well("run", "green", "--months", "2020-04:2020-09", "--only", "postgres")
     assert "green: 6 loaded, 0 loaded already, 0 failed" in said.err

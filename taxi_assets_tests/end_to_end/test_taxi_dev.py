@@ -201,6 +201,7 @@ def test_a_new_month_is_loaded_a_changed_one_replaced_and_an_unchanged_one_left_
     assert "sensor yellow_publication" in dev.taxi.well("log", "yellow", "--csv").out
 
 
+@pytest.mark.long
 def test_a_run_whose_process_is_killed_is_retried(dev: Development) -> None:
     month = MONTHS[1]
     dev.stall(month)
