@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 REJECTED = "_rejected"
+"""What the name of the table of rejected rows ends with."""
 LOG_TABLE = "taxi_assets_load_log"
 STAGING_HOURS = 6
 """After these hours BigQuery drops a staging table."""

@@ -9,14 +9,12 @@ from datetime import date
 from typing import Any
 
 from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigquery_session
-from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
+from taxi_assets.stores.bigquery.schema import REJECTED, log_table, value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.record import TOKEN_KEY, StoreRecord, order
 from taxi_assets.stores.table import TableRef
 
-REJECTED = "_rejected"
-"""What the name of the table of rejected rows ends with."""
 GENERATION = "generation"
 """The log's column with the version of the lake's manifest. Code that writes it writes the rejected rows, too."""
 
