@@ -45,6 +45,17 @@ ROOMS = [
     "deploy",
     "browser",
 ]
+LONGEST = [
+    "end_to_end/test_bad_input.py",
+    "end_to_end/test_taxi_dev.py",
+    "kills/test_kills.py",
+    "deploy/test_compose.py",
+    "end_to_end/test_killed_runs.py",
+    "end_to_end/test_queries.py",
+    "end_to_end/test_google_errors.py",
+    "browser/test_ui.py",
+]
+"""Files that take more than a minute and a half: begun last, they would keep one worker busy and the others idle."""
 
 
 ABSENT = {
@@ -98,16 +109,13 @@ def _restore_order(items: list[pytest.Item]) -> None:
 
 
 def _sort(items: list[pytest.Item]) -> None:
-    """Puts the fast tests first, a room at a time, then those of the whole platform: the longest of these first."""
+    """Puts the fast tests first, a room at a time, then those of the whole platform: the longest files first."""
 
-    def place(item: pytest.Item) -> tuple[bool, int, float]:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
-        longest = item.get_closest_marker("timeout")
-        return (
-            item.get_closest_marker("e2e") is not None,
-            ROOMS.index(room) if room in ROOMS else len(ROOMS),
-            -longest.args[0] if longest else 0,
-        )
+    def place(item: pytest.Item) -> tuple[bool, int, int]:
+        path = item.path.relative_to(Path(__file__).parent)
+        whole = item.get_closest_marker("e2e") is not None
+        longest = LONGEST.index(str(path)) if whole and str(path) in LONGEST else len(LONGEST)
+        return whole, longest, ROOMS.index(path.parts[0]) if path.parts[0] in ROOMS else len(ROOMS)
 
     items.sort(key=place)
 
