@@ -146,11 +146,11 @@ def test_a_connection_cut_in_the_middle(loaded: Taxi, web: FaultyServer) -> None
     ("body", "expected"),
     [
         (GOOD[:-20], ["not with the file that belongs there", "one that breaks off after"]),
-        (GOOD[:40] + bytes(9) + GOOD[49:], ["an intact gzip file", "damaged data"]),
+        pytest.param(GOOD[:40] + bytes(9) + GOOD[49:], ["an intact gzip file", "damaged data"], marks=pytest.mark.long),
         (b"<!DOCTYPE html><html><body>Please sign in</body></html>", ["a gzip file", "Please sign in"]),
-        (b"", ["a gzip file", "empty"]),
-        (gzip.compress(b""), ["The file is empty."]),
-        (packed(), ["no row"]),
+        pytest.param(b"", ["a gzip file", "empty"], marks=pytest.mark.long),
+        pytest.param(gzip.compress(b""), ["The file is empty."], marks=pytest.mark.long),
+        pytest.param(packed(), ["no row"], marks=pytest.mark.long),
         (packed(line(), header=HEADER.replace("trip_distance", "distance")), ["lacks the column trip_distance"]),
         (
             packed(line(), line(), line(fare_amount="eight")),

@@ -122,8 +122,8 @@ def stops_at(taxi: Taxi, event: str, schema: str, table: str) -> Iterator[Callab
 @pytest.mark.parametrize(
     ("event", "schema", "table"),
     [
-        ("BEFORE INSERT", SCHEMA, "yellow_cab_data"),
-        ("BEFORE INSERT", SCHEMA, "yellow_cab_data_rejected"),
+        pytest.param("BEFORE INSERT", SCHEMA, "yellow_cab_data", marks=pytest.mark.long),
+        pytest.param("BEFORE INSERT", SCHEMA, "yellow_cab_data_rejected", marks=pytest.mark.long),
         ("AFTER INSERT", "taxi_assets", "load_log"),
     ],
     ids=["COPY", "COPY of the rejected rows", "just before the commit"],
