@@ -20,34 +20,35 @@ def path(month: str) -> str:
 
 def test_one_month_fails_and_the_others_are_loaded(platform: Taxi) -> None:
     with FaultyServer() as server:
-        server.publish(path("2026-01"), csv_body(3))
+        for month in ("2026-01", "2026-02", "2026-03"):
+            server.publish(path(month), csv_body(3))
         server.publish(path("2026-02"), b"<html>")
         taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="backfilled", TAXI_SOURCE_ATTEMPTS="1")
-        command = ("run", "yellow", "--months", "2026-01:2026-03", "--only", "postgres")
+        command = ("run", "yellow", "--months", "2026-01:2026-04", "--only", "postgres")
         said = taxi(*command)
         assert said.code == 1
-        assert "1 loaded, 0 loaded already, 2 failed" in said.err
+        assert "2 loaded, 0 loaded already, 2 failed" in said.err
         assert "2026-02  failed  The source answered, but not with the file" in said.err
-        assert "2026-03  failed  yellow 2026-03 is not published yet" in said.err
-        assert "3 of 3" in said.err
-        assert taxi.stored(TABLE) == {"2026-01": 3}
+        assert "2026-04  failed  yellow 2026-04 is not published yet" in said.err
+        assert "4 of 4" in said.err
+        assert taxi.stored(TABLE) == {"2026-01": 3, "2026-03": 3}
         loads = taxi.loads()
         server.publish(path("2026-02"), csv_body(4))
-        server.publish(path("2026-03"), csv_body(5))
+        server.publish(path("2026-04"), csv_body(5))
         again = taxi.well(*command)
-        assert "2 loaded, 1 loaded already, 0 failed" in again.err
-        assert taxi.stored(TABLE) == {"2026-01": 3, "2026-02": 4, "2026-03": 5}
+        assert "2 loaded, 2 loaded already, 0 failed" in again.err
+        assert taxi.stored(TABLE) == {"2026-01": 3, "2026-02": 4, "2026-03": 3, "2026-04": 5}
         assert taxi.loads() == loads + 2
 
 
 def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi) -> None:
     with FaultyServer() as server:
-        months = [f"2025-{number:02}" for number in range(1, 4)]
+        months = [f"2025-{number:02}" for number in range(1, 7)]
         for month in months:
             server.publish(path(month), csv_body(3))
             server.always_fails(path(month), Fault(stall_after=50))
         taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="interrupted", TAXI_SOURCE_ATTEMPTS="1")
-        command = ("run", "yellow", "--months", "2025-01:2025-03", "--only", "postgres")
+        command = ("run", "yellow", "--months", "2025-01:2025-06", "--only", "postgres")
         with subprocess.Popen(
             [str(SCRIPT), *command],
             cwd=taxi.cwd,
@@ -64,8 +65,8 @@ def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi
             os.killpg(process.pid, signal.SIGINT)
             _, said = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert "0 loaded, 0 loaded already, 0 failed, 3 left" in said
+        assert "0 loaded, 0 loaded already, 0 failed, 6 left" in said
         for month in months:
             server.heals(path(month))
         server.go.set()
-        assert "3 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err
+        assert "6 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err

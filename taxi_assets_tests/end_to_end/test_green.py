@@ -1,4 +1,4 @@
-"""Three months of green trips from real files, through `taxi` into PostgreSQL."""
+"""Half a year of green trips from real files, through `taxi` into PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from taxi_assets_tests.taxi_command import Taxi
 pytestmark = pytest.mark.e2e
 
 TABLE = "mage.green_taxi"
-MONTHS = "2020-04:2020-06"
-NAMES = [f"2020-{month:02}" for month in range(4, 7)]
+MONTHS = "2020-04:2020-09"
+NAMES = [f"2020-{month:02}" for month in range(4, 10)]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def kept() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def loaded(taxi: Taxi) -> Taxi:
     said = taxi.well("run", "green", "--months", MONTHS, "--only", "postgres")
-    assert "green: 3 loaded, 0 loaded already, 0 failed" in said.err
+    assert "green: 6 loaded, 0 loaded already, 0 failed" in said.err
     return taxi
 
 
-def test_three_months(loaded: Taxi, kept: dict[str, int]) -> None:
+def test_half_a_year(loaded: Taxi, kept: dict[str, int]) -> None:
     read, stored = sum(EXCERPTS.counts("green", month).rows for month in NAMES), sum(kept.values())
     assert loaded.well("sql", f"select count(*) from {TABLE}").out == f"{stored}\n"
     assert loaded.stored(TABLE) == kept
@@ -48,8 +48,8 @@ def test_three_months(loaded: Taxi, kept: dict[str, int]) -> None:
 def test_the_same_again_changes_nothing(loaded: Taxi, kept: dict[str, int]) -> None:
     loads = loaded.loads()
     said = loaded.well("run", "green", "--months", MONTHS, "--only", "postgres")
-    assert said.err.count("loaded already from the same file") == 3
-    assert "green: 0 loaded, 3 loaded already, 0 failed" in said.err
+    assert said.err.count("loaded already from the same file") == 6
+    assert "green: 0 loaded, 6 loaded already, 0 failed" in said.err
     assert loaded.stored(TABLE) == kept
     assert loaded.loads() == loads
 
