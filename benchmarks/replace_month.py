@@ -27,22 +27,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
 import pyarrow as pa
-from adbc_driver_postgresql import dbapi
-from psycopg.conninfo import make_conninfo
+from psycopg.sql import Identifier
 from rich.console import Console
 from rich.table import Table
 
 from taxi_assets.local import postgres as embedded
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
+from taxi_assets.stores.postgres.load import copy_rows
 from taxi_assets.trips.columns import YELLOW, ColumnType
 from taxi_assets.trips.table import TripTable, table_writer
+
+if TYPE_CHECKING:
+    from taxi_assets.stores.postgres.connection import Connection
 
 MONTH = date(2021, 1, 1)
 LIMIT = "5s"
@@ -66,37 +70,27 @@ def made_up(path: Path, rows: int) -> TripTable:
         return writer.finish({})
 
 
-def copy(cursor: dbapi.Cursor, table: str, trips: TripTable) -> None:
-    cursor.adbc_ingest(table, trips.reader(16_384), mode="append")
+def by_delete(connection: Connection, trips: TripTable) -> None:
+    connection.execute("DELETE FROM trips_2021_01")
+    copy_rows(connection, Identifier("trips_2021_01"), trips)
 
 
-def by_delete(connection: dbapi.Connection, trips: TripTable) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM trips_2021_01")
-        copy(cursor, "trips_2021_01", trips)
-    connection.commit()
+def by_truncate(connection: Connection, trips: TripTable) -> None:
+    connection.execute("TRUNCATE trips_2021_01")
+    copy_rows(connection, Identifier("trips_2021_01"), trips)
 
 
-def by_truncate(connection: dbapi.Connection, trips: TripTable) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE trips_2021_01")
-        copy(cursor, "trips_2021_01", trips)
-    connection.commit()
+def by_detach(connection: Connection, trips: TripTable) -> None:
+    connection.execute("CREATE TABLE new_month (LIKE trips INCLUDING INDEXES)")
+    connection.execute(f"ALTER TABLE new_month ADD CHECK (source_month = '{MONTH}')")
+    copy_rows(connection, Identifier("new_month"), trips)
+    connection.execute("ALTER TABLE trips DETACH PARTITION trips_2021_01")
+    connection.execute(f"ALTER TABLE trips ATTACH PARTITION new_month FOR VALUES IN ('{MONTH}')")
+    connection.execute("DROP TABLE trips_2021_01")
+    connection.execute("ALTER TABLE new_month RENAME TO trips_2021_01")
 
 
-def by_detach(connection: dbapi.Connection, trips: TripTable) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE new_month (LIKE trips INCLUDING INDEXES)")
-        cursor.execute(f"ALTER TABLE new_month ADD CHECK (source_month = '{MONTH}')")
-        copy(cursor, "new_month", trips)
-        cursor.execute("ALTER TABLE trips DETACH PARTITION trips_2021_01")
-        cursor.execute(f"ALTER TABLE trips ATTACH PARTITION new_month FOR VALUES IN ('{MONTH}')")
-        cursor.execute("DROP TABLE trips_2021_01")
-        cursor.execute("ALTER TABLE new_month RENAME TO trips_2021_01")
-    connection.commit()
-
-
-WAYS: dict[str, Callable[[dbapi.Connection, TripTable], None]] = {
+WAYS: dict[str, Callable[[Connection, TripTable], None]] = {
     "delete": by_delete,
     "detach": by_detach,
     "truncate": by_truncate,
@@ -144,10 +138,7 @@ def reset(address: PostgresAddress, trips: TripTable) -> None:
         connection.execute(f"CREATE TABLE trips ({COLUMNS}) PARTITION BY LIST (source_month)")
         connection.execute("CREATE INDEX ON trips USING brin (tpep_pickup_datetime)")
         connection.execute(f"CREATE TABLE trips_2021_01 PARTITION OF trips FOR VALUES IN ('{MONTH}')")
-    with closing(dbapi.connect(make_conninfo(**address.parameters()))) as connection, connection.cursor() as cursor:
-        copy(cursor, "trips_2021_01", trips)
-        connection.commit()
-    with connect(address) as connection:
+        copy_rows(connection, Identifier("trips_2021_01"), trips)
         connection.execute("VACUUM (ANALYZE) trips_2021_01")
 
 
@@ -159,14 +150,12 @@ def replace(address: PostgresAddress, way: str, trips: TripTable, *, long: bool)
         if long:
             stack.enter_context(long_reader(address))
         stack.enter_context(short_readers(address, waits))
-        options = f"-c lock_timeout={LIMIT}"
-        connection = stack.enter_context(closing(dbapi.connect(make_conninfo(**address.parameters(options=options)))))
+        connection = stack.enter_context(connect(address, options=f"-c lock_timeout={LIMIT}"))
         began = time.monotonic()
-        try:
-            WAYS[way](connection, trips)
+        with suppress(psycopg.Error):
+            with connection.transaction():
+                WAYS[way](connection, trips)
             seconds = time.monotonic() - began
-        except dbapi.Error:
-            connection.rollback()
     return seconds, max(waits)
 
 

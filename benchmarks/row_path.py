@@ -6,8 +6,8 @@ Runs `taxi run yellow --months 2021-01 --only postgres --force` in this process,
 and lists each file of the installed `taxi_assets` with a function that is entered in the window:
 
 - The window opens when the headers of the first whole answer (GET, status 200) to a request for the month's file are
-  there. It closes when the commit of the transaction that holds the month's rows returns: the last commit, by ADBC or
-  psycopg, with an ingest or a COPY since the commit before.
+  there. It closes when the commit of the transaction that holds the month's rows returns: the last commit by psycopg
+  with a COPY since the commit before.
 - Entered: the interpreter calls a function, a method, a lambda or a comprehension of the file, or goes on with a
   generator of it, in any thread; or one that was called before returns rows. Whatever the platform does in the window
   counts, also its progress, its checks, its metadata, and Dagster's storage of events.
@@ -145,7 +145,6 @@ def _hook(
 def watch(recorder: Recorder) -> None:
     """Tells the recorder of responses, of writes and of commits, in every thread that starts from now on."""
     import psycopg
-    from adbc_driver_manager import dbapi
 
     def requested(connection: Any, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         connection.wanted = method == "GET" and FILE in url
@@ -156,13 +155,8 @@ def watch(recorder: Recorder) -> None:
 
     _hook(http.client.HTTPConnection, "putrequest", before=requested)
     _hook(http.client.HTTPConnection, "getresponse", after=responded)
-    for cursor, name in ((dbapi.Cursor, "adbc_ingest"), (psycopg.Cursor, "copy")):
-        _hook(cursor, name, before=lambda *_args, **_kwargs: recorder.write())
-    for owner, name in (
-        (dbapi.Connection, "commit"),
-        (psycopg.Connection, "commit"),
-        (psycopg.Transaction, "__exit__"),
-    ):
+    _hook(psycopg.Cursor, "copy", before=lambda *_args, **_kwargs: recorder.write())
+    for owner, name in ((psycopg.Connection, "commit"), (psycopg.Transaction, "__exit__")):
         _hook(owner, name, after=lambda *_args, **_kwargs: recorder.commit())
     threading.setprofile(recorder.profile)
     sys.setprofile(recorder.profile)
@@ -241,7 +235,7 @@ def main() -> None:
             run()
             sys.setprofile(None)
     if recorder.at_commit is None:
-        sys.exit("No commit of the month's rows was seen: no ingest by ADBC and no COPY by psycopg after the response.")
+        sys.exit("No commit of the month's rows was seen: no COPY by psycopg after the response.")
     report(*recorder.at_commit, folder)
 
 

@@ -11,11 +11,11 @@ from taxi_assets.stores.postgres import load
 _replace = load._replace
 
 
-def _replace_and_commit(cursor: Any, *args: Any) -> Any:
-    replaced = _replace(cursor, *args)
-    cursor.execute("COMMIT")
+def _replace_and_commit(connection: Any, *args: Any) -> Any:
+    replaced = _replace(connection, *args)
+    connection.execute("COMMIT")
     time.sleep(1)
-    cursor.execute("BEGIN")
+    connection.execute("BEGIN")
     return replaced
 
 

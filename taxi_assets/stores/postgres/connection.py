@@ -1,9 +1,8 @@
-"""The address of PostgreSQL, connections and their roles, and the errors of its drivers."""
+"""The address of PostgreSQL, connections and their roles, and the errors of its driver."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from adbc_driver_manager import Error as AdbcError
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -167,7 +165,7 @@ def _named(address: PostgresAddress, names: list[str]) -> list[str]:
 
 @contextmanager
 def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
-    """Raises errors of psycopg and ADBC in the block as the platform's errors.
+    """Raises errors of psycopg in the block as the platform's errors.
 
     Args:
         address: The server.
@@ -179,13 +177,14 @@ def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (psycopg.Error, AdbcError) as error:
+    except psycopg.Error as error:
         raise _clear(error, address, doing) from error
 
 
-def _clear(error: psycopg.Error | AdbcError, address: PostgresAddress, doing: str) -> TaxiError:
-    state, message = _state(error), _message(error)
-    lost = isinstance(error, psycopg.OperationalError | AdbcError) and any(text in message for text in _LOST)
+def _clear(error: psycopg.Error, address: PostgresAddress, doing: str) -> TaxiError:
+    state = error.sqlstate or ""
+    message = error.diag.message_primary or " ".join(str(error).split())
+    lost = isinstance(error, psycopg.OperationalError) and any(text in message for text in _LOST)
     transient = state.startswith(_TRANSIENT) if state else lost
     next_step = "try again" if transient else "see what PostgreSQL says"
     if state == "42501":
@@ -199,23 +198,6 @@ def _clear(error: psycopg.Error | AdbcError, address: PostgresAddress, doing: st
         intact="everything as it was: the transaction was rolled back",
         next_step=next_step,
     )
-
-
-def _state(error: psycopg.Error | AdbcError) -> str:
-    if state := getattr(error, "sqlstate", None):
-        return str(state)
-    match = re.search(r"SQLSTATE: (\w{5})", str(error))
-    return match[1] if match else ""
-
-
-def _message(error: psycopg.Error | AdbcError) -> str:
-    if isinstance(error, psycopg.Error):
-        return error.diag.message_primary or " ".join(str(error).split())
-    for name, text in error.details:
-        if name in (b"PG_DIAG_MESSAGE_PRIMARY", "PG_DIAG_MESSAGE_PRIMARY"):
-            return text.decode() if isinstance(text, bytes) else str(text)
-    match = re.search(r"(?:ERROR|FATAL):\s+(.+)", str(error))
-    return match[1].strip() if match else str(error).strip().splitlines()[-1].strip()
 
 
 def connect_as(role: str, address: PostgresAddress, application: str = "taxi") -> Connection:

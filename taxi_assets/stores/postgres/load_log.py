@@ -13,6 +13,7 @@ from dataclasses import asdict, fields
 from datetime import date
 from typing import TYPE_CHECKING
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from taxi_assets.stores.month import LoadEntry
@@ -50,22 +51,13 @@ def ledger_identity(connection: Connection) -> str | None:
     return state.identity if state else None
 
 
-def insert_statement(placeholder: str) -> str:
-    """The statement that adds a load, given as one JSON text, and returns its id."""
-    return (
-        f"INSERT INTO taxi_assets.load_log ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608
-        f"FROM jsonb_populate_record(NULL::taxi_assets.load_log, {placeholder}::text::jsonb) RETURNING id"
-    )
-
-
-def entry_json(entry: LoadEntry) -> str:
-    """The load as the JSON text for `insert_statement`."""
-    return json.dumps(asdict(entry), default=str)
-
-
 def write_load(connection: Connection, entry: LoadEntry) -> int:
     """Adds a load into any store; returns its id. The connection is one of the loader."""
-    rows = connection.execute(insert_statement("%s"), [entry_json(entry)]).fetchall()
+    query = sql.SQL(
+        f"INSERT INTO taxi_assets.load_log ({_COLUMNS}) SELECT {_COLUMNS} "  # noqa: S608
+        "FROM jsonb_populate_record(NULL::taxi_assets.load_log, %s::text::jsonb) RETURNING id"
+    )
+    rows = connection.execute(query, [json.dumps(asdict(entry), default=str)]).fetchall()
     return int(rows[0][0])
 
 

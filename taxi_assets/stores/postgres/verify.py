@@ -22,7 +22,8 @@ Counts = dict[date, tuple[int, int]]
 """Month → row count and cents."""
 
 NONE = (0, 0)
-_TOTALS = sql.SQL(f"count(*), ({CENTS_SQL})::bigint")
+TOTALS = sql.SQL(f"count(*), ({CENTS_SQL})::bigint")
+"""What is counted of rows: their number, and the cents of their `total_amount`."""
 
 
 def table_of(place: str) -> TableRef:
@@ -45,7 +46,7 @@ def count_months(connection: Connection, table: TableRef, months: Sequence[date]
         counts = {month: _count(connection, table, month) for month in months}
         return {month: counted for month, counted in counts.items() if counted[0]}
     query = sql.SQL("SELECT source_month, {totals} FROM {name} GROUP BY source_month")
-    rows = connection.execute(query.format(totals=_TOTALS, name=table.postgres))
+    rows = connection.execute(query.format(totals=TOTALS, name=table.postgres))
     return {month: (int(count), int(cents)) for month, count, cents in rows}
 
 
@@ -57,7 +58,7 @@ def count_month(connection: Connection, table: TableRef, month: date) -> tuple[i
 def _count(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
     # Without GROUP BY, PostgreSQL counts a month in parallel, also before it is analyzed.
     query = sql.SQL("SELECT {totals} FROM {name} WHERE source_month = {month}")
-    row = connection.execute(query.format(totals=_TOTALS, name=table.postgres, month=month)).fetchone()
+    row = connection.execute(query.format(totals=TOTALS, name=table.postgres, month=month)).fetchone()
     assert row  # noqa: S101
     return int(row[0]), int(row[1])
 

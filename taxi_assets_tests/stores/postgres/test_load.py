@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,9 +17,12 @@ from psycopg import sql
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres.connection import OWNER, READER, PostgresAddress, connect, connect_as
-from taxi_assets.stores.postgres.load import load_month
+from taxi_assets.stores.postgres.load import BATCH_ROWS, copy_rows, load_month
 from taxi_assets.stores.postgres.load_log import latest_loads
+from taxi_assets.stores.postgres.schema import create_schema
 from taxi_assets.stores.postgres.verify import count_month, verify_months
+from taxi_assets.trips.columns import ColumnType
+from taxi_assets.trips.table import table_writer
 from taxi_assets_tests.stores.loading_process import MOMENTS
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, RUN, cleaned, trips_table
 
@@ -195,3 +200,44 @@ def test_rows_of_two_cleanings_are_refused(postgres: PostgresAddress, schema: st
     mixed = CleanedMonth(one.service, JANUARY, one.kept, other.rejected)
     with pytest.raises(TaxiError, match="do not belong together"):
         load_month(postgres, mixed, trips_table(schema))
+
+
+def edges(type: ColumnType) -> list[object]:
+    """The extreme values of a type, as Python's objects."""
+    match type:
+        case ColumnType.SMALLINT:
+            return [-(2**15), -1, 0, 2**15 - 1]
+        case ColumnType.BIGINT:
+            return [-(2**63), -1, 0, 2**63 - 1]
+        case ColumnType.DOUBLE:
+            return [-1.7976931348623157e308, -0.0, 5e-324, 0.1, 1.7976931348623157e308]
+        case ColumnType.TEXT:
+            return ["", " ", "\\N", "a\tb\nc\\", "'\"", "Ωé漢🚕", "long " * 5_000]
+        case ColumnType.DATETIME:
+            return [datetime.min, datetime(1999, 12, 31, 23, 59, 59, 999_999), datetime(2000, 1, 1), datetime.max]
+        case ColumnType.DATE:
+            return [date.min, date(1999, 12, 31), date(2000, 1, 1), date.max]
+
+
+def test_every_value_arrives_as_it_was(postgres: PostgresAddress, schema: str, tmp_path: Path) -> None:
+    """Extreme values and nulls of each type, at every place of a batch."""
+    seed = random.randrange(2**31)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    rows = 2 * BATCH_ROWS + 7
+    types = [*ColumnType, ColumnType.BIGINT]
+    layout = pa.schema([pa.field(name, type.arrow) for name, type in zip([*ColumnType, "row"], types, strict=True)])
+    values = [[chance.choice([None, *edges(type)]) for _ in range(rows)] for type in ColumnType] + [list(range(rows))]
+    with table_writer(tmp_path / "edges.parquet", layout) as writer:
+        writer.write(pa.RecordBatch.from_arrays(list(map(pa.array, values, layout.types)), schema=layout))
+        table = writer.finish({})
+    target = sql.Identifier(schema, "edges")
+    with connect_as(OWNER, postgres) as connection:
+        create_schema(connection, schema)
+        columns = zip(map(sql.Identifier, layout.names), [sql.SQL(type.postgres) for type in types], strict=True)
+        listed = sql.SQL(", ").join(name + sql.SQL(" ") + type_name for name, type_name in columns)
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(target, listed))
+        copy_rows(connection, target, table)
+        found = connection.execute(sql.SQL('SELECT * FROM {} ORDER BY "row"').format(target)).fetchall()
+    # As text: it tells 0.0 from -0.0.
+    assert list(map(repr, found)) == list(map(repr, zip(*values, strict=True)))
