@@ -49,6 +49,7 @@ LONGEST = [
     "end_to_end/test_bad_input.py",
     "end_to_end/test_taxi_dev.py",
     "kills/test_kills.py",
+    "end_to_end/test_all_stores.py",
     "deploy/test_compose.py",
     "end_to_end/test_killed_runs.py",
     "end_to_end/test_queries.py",
