@@ -40,6 +40,8 @@ HOSTS = {
     "taxi": (["taxi", "dev", "--port"], date(2021, 3, 1)),
 }
 """Host → its command up to the port, and the month that it loads."""
+REAL = date(2021, 4, 1)
+"""A month that stands in PostgreSQL from a file, while the host reads synthetic trips."""
 
 DECLARED = {
     "green_taxi_etl_schedule": "RUNNING",
@@ -54,6 +56,14 @@ STATES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { locati
 RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
     status repositoryOrigin { repositoryName repositoryLocationName } } } }"""
 
+STORED = [{"path": ["green", name]} for name in ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")]
+LAUNCH = """mutation ($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
+    __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message } } }"""
+BACKFILL = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+    __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
+BACKFILLED = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
+    status runs { id } } } }"""
+
 
 @dataclass(frozen=True)
 class Ui:
@@ -67,7 +77,7 @@ class Ui:
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """`taxi webhook`, which runs before, beside and after each host."""
     folder = tmp_path_factory.mktemp("hosts")
-    for _, month in HOSTS.values():
+    for month in [REAL, *(month for _, month in HOSTS.values())]:
         make_month(folder / "published" / CSV.path("green", month), GREEN, month, 300, CSV.name)
     (folder / "dg.toml").write_text("[cli.telemetry]\nenabled = false\n")
     taxi = Taxi(folder / "home", folder).having(TAXI_SOURCE_URL=(folder / "published").as_uri())
@@ -159,6 +169,57 @@ def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queu
     origin = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets"}
     assert run == {"status": "SUCCESS", "repositoryOrigin": origin}, output[-3000:]
     assert worrying_lines(output) == []
+
+
+@pytest.mark.long
+def test_synthetic_trips_do_not_replace_real_ones_whoever_starts_the_run(outside: Webhook) -> None:
+    """The UI's *Materialize*, a backfill of the UI, and `dagster asset materialize`."""
+    month = month_name(REAL)
+    outside.taxi.well("run", "green", "--months", month, "--only", "postgres")
+    count = ("sql", f"select count(*), sum(total_amount) from mage.green_taxi where source_month = '{REAL}'")
+    held = outside.taxi.well(*count).out
+    synthetic = outside.taxi.having(TAXI_SOURCE_URL="", TAXI_SAMPLE_ROWS="200")
+    with serving(synthetic, HOSTS["taxi"][0]) as (ui, _):
+        _loaded(ui)
+        started = {"by the UI": _materialize(ui, month), "by a backfill of the UI": _backfill(ui, month)}
+        ends = {who: _ended(ui, run)["status"] for who, run in started.items()}
+    command = [str(SCRIPT.with_name("dagster")), "asset", "materialize", "-m", "taxi_assets.definitions"]
+    selected = ["--select", '+key:"green/postgres_table"', "--partition", month]
+    environment = {**synthetic.environment(), "DAGSTER_HOME": str(PROJECT_ROOT)}
+    done = subprocess.run(
+        command + selected, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False, timeout=200
+    )
+    assert ends == {"by the UI": "FAILURE", "by a backfill of the UI": "FAILURE"}
+    assert done.returncode != 0
+    failed = "SELECT count(DISTINCT run_id) FROM dagster.event_logs WHERE event LIKE %s"
+    with connect(outside.taxi.database()) as connection:
+        assert connection.execute(failed, ["%2021-04 stands there from a real file%"]).fetchone() == (3,)
+    assert outside.taxi.well(*count).out == held
+
+
+def _materialize(ui: Ui, month: str) -> str:
+    origin = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets"}
+    params = {
+        "selector": {**origin, "jobName": "__ASSET_JOB", "assetSelection": STORED},
+        "executionMetadata": {"tags": [{"key": "dagster/partition", "value": month}]},
+    }
+    answer = _ask(ui, LAUNCH, params=params)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["id"])
+
+
+def _backfill(ui: Ui, month: str) -> str:
+    answer = _ask(ui, BACKFILL, params={"assetSelection": STORED, "partitionNames": [month]})["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    return _first_run(ui, answer["backfillId"])
+
+
+@retry(retry=retry_if_exception_type(LookupError), stop=stop_after_delay(120), wait=wait_fixed(0.5), reraise=True)
+def _first_run(ui: Ui, backfill: str) -> str:
+    found = _ask(ui, BACKFILLED, id=backfill)["partitionBackfillOrError"]
+    if not found["runs"]:
+        raise LookupError(found["status"])
+    return str(found["runs"][0]["id"])
 
 
 def _forget_all_runs(taxi: Taxi) -> None:
