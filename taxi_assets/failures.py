@@ -1,7 +1,8 @@
-"""The platform's errors as Dagster's failures."""
+"""The platform's errors as Dagster's failures, and the policy of retries that goes with them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,24 @@ TRANSIENT = "transient"
 """Metadata of a failure: whether a retry may succeed."""
 ERROR = "error"
 """Metadata of a failure: the error's summary, and its details by their labels."""
+
+
+class InterruptibleRetryPolicy(dg.RetryPolicy):
+    """A retry policy under which an interrupted step ends.
+
+    Dagster's own starts an interrupted step again. It asks for the delay while it handles the step's exception.
+    """
+
+    def calculate_delay(self, attempt_num: int) -> float:
+        """Seconds until the next attempt.
+
+        Raises:
+            BaseException: The exception that is being handled, where it is an interrupt.
+        """
+        interrupt = sys.exception()
+        if interrupt and not isinstance(interrupt, Exception):
+            raise interrupt
+        return super().calculate_delay(attempt_num)
 
 
 @contextmanager

@@ -171,6 +171,8 @@ def _first_error(result: Any) -> str:
             error = error.cause
         if error.cls_name == "DagsterAssetCheckFailedError":
             return str(_failed_checks_error(error.message))
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return str(_interrupted_error())
         data = event.step_failure_data.user_failure_data
         return str(data.description if data and data.description else error.message).strip()
     for event in result.filter_events(lambda event: event.is_job_failure):
@@ -185,6 +187,14 @@ def _failed_checks_error(message: str) -> TaxiError:
         found=", ".join(line.strip() for line in message.strip().splitlines()[1:]),
         intact="every store",
         next_step="see above what the check found; mend the file, or the rules in the pipeline's YAML",
+    )
+
+
+def _interrupted_error() -> TaxiError:
+    return TaxiError(
+        "The run was interrupted.",
+        intact="each store has the month as it was before, or loaded to its end",
+        next_step="run it again",
     )
 
 

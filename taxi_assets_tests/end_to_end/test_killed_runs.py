@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -135,4 +136,16 @@ def test_while_it_loads(old: Taxi, web: FaultyServer, event: str, schema: str, t
     with stops_at(old, event, schema, table) as somebody_waits, start(old) as process:
         until(somebody_waits, process)
         kill(old, process)
+    next_run_succeeds(old)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+def test_an_interrupt_ends_the_run_while_it_loads(old: Taxi, number: signal.Signals) -> None:
+    with stops_at(old, "BEFORE INSERT", SCHEMA, "yellow_cab_data") as somebody_waits, start(old) as process:
+        until(somebody_waits, process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1, said
+    assert "The run was interrupted." in said
+    assert "Traceback" not in said
     next_run_succeeds(old)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
-from taxi_assets.failures import dagster_failures
+from taxi_assets.failures import InterruptibleRetryPolicy, dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import Lake, PipelineSpec
 from taxi_assets.settings import settings
@@ -25,7 +25,7 @@ from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 # For transient errors of a store. A source retries by itself, and cleaning has no transient errors.
-RETRIES = dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+RETRIES = InterruptibleRetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 _MACHINE_PARTS = {"path", "fetched_at", "attempts"}
 """The parts of a file's record that differ between machines and fetches of the same file."""

@@ -48,6 +48,8 @@ BATCH_ROWS = 4_096
 
 WAIT_SECONDS = 300.0
 """How long a load waits for another one of the same month."""
+CANCEL_SECONDS = 5.0
+"""How long an interrupted load waits for the server to cancel its COPY."""
 
 _HOLDER = """
     WITH lock AS (SELECT hashtextextended(%s, 0) AS key)
@@ -202,17 +204,29 @@ def copy_rows(
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, rows.schema.names))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, columns)
-    sent = 0
     with connection.cursor().copy(statement) as copy, ThreadPoolExecutor(1, "taxi-encode") as encoder:
-        encoded = _encoded(rows)
-        ahead = encoder.submit(next, encoded, None)
-        while batch := ahead.result():
-            ahead = encoder.submit(next, encoded, None)
-            content, count = batch
-            copy.write(content)
-            sent += count
-            if progress and count:
-                progress(sent)
+        try:
+            _send(copy, encoder, _encoded(rows), progress)
+        except Exception:
+            raise
+        except BaseException:
+            # An interrupt: else the server would end only when it has worked off what it has.
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
+            raise
+
+
+def _send(
+    copy: psycopg.Copy, encoder: ThreadPoolExecutor, parts: Iterator[tuple[bytes, int]], progress: Progress | None
+) -> None:
+    sent = 0
+    ahead = encoder.submit(next, parts, None)
+    while part := ahead.result():
+        ahead = encoder.submit(next, parts, None)
+        content, rows = part
+        copy.write(content)
+        sent += rows
+        if progress and rows:
+            progress(sent)
 
 
 def _encoded(rows: TripTable) -> Iterator[tuple[bytes, int]]:
