@@ -56,7 +56,9 @@ _TEXTS = {
 
 # SQLSTATEs of transient errors: lost connections, conflicts, no connection or memory left, shutdown.
 _TRANSIENT = ("08", "40", "53200", "53300", "55P03", "57P")
-_LOST = ("connection", "server closed", "terminating", "no COPY in progress", "EOF detected")
+
+# Its warnings repeat errors that are raised.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def connect(address: PostgresAddress, application: str = "taxi", **more: str) ->
         TaxiError: The server refuses the user, the password or the database.
     """
     try:
-        return psycopg.connect(**address.parameters(application_name=application, **more), autocommit=True)
+        # Rows are copied as UTF-8; PGCLIENTENCODING or the user's settings may say otherwise.
+        parameters = address.parameters(application_name=application, client_encoding="utf8", **more)
+        return psycopg.connect(**parameters, autocommit=True)
     except psycopg.OperationalError as error:
         raise _no_connection(address, error) from None
 
@@ -184,8 +188,8 @@ def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
 def _clear(error: psycopg.Error, address: PostgresAddress, doing: str) -> TaxiError:
     state = error.sqlstate or ""
     message = error.diag.message_primary or " ".join(str(error).split())
-    lost = isinstance(error, psycopg.OperationalError) and any(text in message for text in _LOST)
-    transient = state.startswith(_TRANSIENT) if state else lost
+    # An error without a code is not the server's answer: the connection was lost.
+    transient = state.startswith(_TRANSIENT) if state else isinstance(error, psycopg.OperationalError)
     next_step = "try again" if transient else "see what PostgreSQL says"
     if state == "42501":
         next_step = f"let an administrator run {ROLES_FILE}, and see who owns the schema and the table"

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 from pydantic import SecretStr
@@ -23,6 +24,7 @@ from taxi_assets.stores.postgres.connection import (
     ROLES,
     ROLES_FILE,
     PostgresAddress,
+    clear_errors,
     connect,
     connect_as,
     postgres_address,
@@ -157,3 +159,12 @@ def test_a_server_that_dies_during_the_copy_may_pass(external: PostgresAddress, 
         assert load_month(address, month, trips_table(schema)).rows == 3
     finally:
         drop_roles(external, "dying")
+
+
+@pytest.mark.parametrize(
+    "message", ["SSL error: unexpected eof while reading", "could not receive data from server: Connection timed out"]
+)
+def test_an_error_that_no_server_sent_may_pass(message: str) -> None:
+    address = PostgresAddress("host", 5432, "taxi", "taxi")
+    with pytest.raises(TransientError, match="Loading failed"), clear_errors(address, "Loading"):
+        raise psycopg.OperationalError(message)
