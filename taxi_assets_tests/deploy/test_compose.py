@@ -216,6 +216,8 @@ def platform(folder: Path, password: str, postgres_port: int) -> Iterator[Platfo
         yield Platform(processes, f"http://127.0.0.1:{web}", password, postgres_port)
     finally:
         processes.stop()
+        # Lake and BigQuery are emulators that the runs started.
+        Taxi(folder / "home", folder, processes.settings(services()["daemon"])).well("down")
 
 
 @pytest.mark.e2e
@@ -252,14 +254,10 @@ def test_a_month_that_is_launched_in_the_web_goes_through_the_queue_into_postgre
 def test_the_webhook_starts_a_run_and_no_service_warns(platform: Platform, folder: Path) -> None:
     settings = platform.processes.settings(services()["daemon"])
     taxi = Taxi(folder / "home", folder, settings)
-    try:
-        with webhook(taxi) as outside:
-            answer = outside.post("/runs", {"service": "yellow", "month": "2021-01"})
-        assert answer.status_code == 202, answer.text
-        assert platform.ended(answer.json()["run_id"]) == {"status": "SUCCESS", "repositoryOrigin": LOCATION}
-    finally:
-        # Lake and BigQuery are emulators that the run started.
-        taxi.well("down")
+    with webhook(taxi) as outside:
+        answer = outside.post("/runs", {"service": "yellow", "month": "2021-01"})
+    assert answer.status_code == 202, answer.text
+    assert platform.ended(answer.json()["run_id"]) == {"status": "SUCCESS", "repositoryOrigin": LOCATION}
     assert worrying_lines(platform.output()) == []
 
 
