@@ -148,9 +148,6 @@ def main() -> None:
     """Runs the command; a `TaxiError` ends it with exit code 1 and without a stack trace."""
     from taxi_assets.instance.home import set_dagster_home
 
-    # The process lives for seconds and keeps the hundred thousand objects that it loads: with the default thresholds,
-    # the garbage collector takes a fifth of its time.
-    gc.set_threshold(100_000, 50, 100)
     try:
         if "--help" not in sys.argv[1:]:
             set_dagster_home()

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -211,7 +212,8 @@ def copy_rows(
             raise
         except BaseException:
             # An interrupt: else the server would end only when it has worked off what it has.
-            connection.cancel_safe(timeout=CANCEL_SECONDS)
+            with suppress(psycopg.Error):  # where the connection is lost, the interrupt is still what ends the load
+                connection.cancel_safe(timeout=CANCEL_SECONDS)
             raise
 
 
