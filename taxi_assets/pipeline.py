@@ -5,8 +5,10 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -37,6 +39,12 @@ STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery":
 
 LATENESS_CHECK = "newest_month_not_late"
 """The check of a pipeline's freshness."""
+
+RESERVED = ("files", "local_files", "rejected", "taxi_zones", "trial")
+"""Names that no pipeline has: other prefixes of the lake, of asset keys and of schemas."""
+LONGEST_NAME = 40
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_JOB_NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 class State(StrEnum):
@@ -101,8 +109,12 @@ class Freshness(_Section):
 class PipelineSpec(_Section):
     """A pipeline's YAML file: one service, its rules, its stores and its automation."""
 
+    name: str = Field(
+        description="Name of the pipeline: of its assets, its prefix in the lake and its entries in the ledger; "
+        "by default the name of its folder",
+    )
     service: str = Field(description="Name of the service in the registry of columns")
-    job: str = Field(description="Name of the job that runs the whole pipeline for a month")
+    job: str = Field("", description="Name of the job that runs the pipeline for a month; by default `{name}_etl`")
     owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
     reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects the row")
     postgres: PostgresTable = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
@@ -118,6 +130,30 @@ class PipelineSpec(_Section):
     least_pickups_inside: float = Field(
         0.5, ge=0, le=1, description="Share of pickups in the file's month below which the file is refused; 0: never"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str) -> str:
+        if len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no name of a pipeline: lower-case letters and digits, words joined by single "
+                f"underscores, a letter first, {LONGEST_NAME} characters at most"
+            )
+        if value in RESERVED:
+            raise ValueError(f"{value!r} is reserved; so are {', '.join(RESERVED)}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_job(cls, data: Any) -> Any:
+        return {**data, "job": f"{data.get('name')}_etl"} if isinstance(data, dict) and not data.get("job") else data
+
+    @field_validator("job")
+    @classmethod
+    def _valid_job(cls, value: str) -> str:
+        if not _JOB_NAME.fullmatch(value) and "{{" not in value:
+            raise ValueError(f"{value!r} is no name of a job: letters, digits and underscores")
+        return value
 
     @field_validator("service")
     @classmethod
@@ -163,7 +199,7 @@ class PipelineSpec(_Section):
 
     def key(self, asset: str) -> list[str]:
         """The parts of the key of one of its assets."""
-        return [self.service, asset]
+        return [self.name, asset]
 
     def location(self, store: str, month: date) -> str:
         """The place of a month in a store under today's settings, as the load log names it: a table, or a URI.
@@ -173,7 +209,7 @@ class PipelineSpec(_Section):
             month: The month of the file.
         """
         if store == "lake" and self.lake:
-            return lake_uri(settings().lake_bucket, self.service, month, self.lake.shape)
+            return lake_uri(settings().lake_bucket, self.name, month, self.lake.shape)
         if store == "bigquery" and self.bigquery:
             return str(bigquery_table(self.bigquery, settings().bigquery_project, settings().bigquery_dataset))
         return str(postgres_table(self.postgres, settings().postgres_schema))
@@ -181,29 +217,41 @@ class PipelineSpec(_Section):
 
 @cache
 def read_pipelines(folder: Path = FOLDER) -> dict[str, PipelineSpec]:
-    """The pipelines below a folder: service → pipeline.
+    """The pipelines below a folder: name → pipeline.
 
     Raises:
         TaxiError: A file is no YAML, or not a valid pipeline.
     """
     specs = (_read_spec(path) for path in sorted(folder.glob("*/defs.yaml")))
-    return {spec.service: spec for spec in specs if spec}
+    return {spec.name: spec for spec in specs if spec}
 
 
-def pipeline_for(service: str) -> PipelineSpec:
-    """The pipeline of a service.
+def pipeline_for(name: str) -> PipelineSpec:
+    """The pipeline of that name.
 
     Raises:
-        TaxiError: The service has no pipeline; the error names those that have one.
+        UsageError: There is none; the error names those that there are, and the nearest.
     """
     pipelines = read_pipelines()
-    if service not in pipelines:
+    if name not in pipelines:
+        nearest = nearest_name(name, pipelines)
         raise UsageError(
-            f"There is no pipeline for the service {service!r}.",
+            f"There is no pipeline {name!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
             expected=f"one of: {', '.join(pipelines)}",
+            found=name,
             next_step="correct the name, or add a folder with a defs.yaml to taxi_assets/defs",
         )
-    return pipelines[service]
+    return pipelines[name]
+
+
+def nearest_name(name: str, pipelines: Mapping[str, PipelineSpec]) -> str | None:
+    """The pipeline whose name, or whose service's name, is most like this one; None: none is."""
+    named = {
+        **{spec.service: spec.name for spec in reversed(list(pipelines.values()))},
+        **{each: each for each in pipelines},
+    }
+    found = get_close_matches(name.lower(), named, n=1)
+    return named[found[0]] if found else None
 
 
 def _read_spec(path: Path) -> PipelineSpec | None:
@@ -216,7 +264,7 @@ def _read_spec(path: Path) -> PipelineSpec | None:
     if document.get("type") != COMPONENT and "service" not in attributes:
         return None
     try:
-        return PipelineSpec.model_validate(attributes)
+        return PipelineSpec.model_validate({"name": path.parent.name, **attributes})
     except ValidationError as error:
         raise _invalid(path, error) from None
 

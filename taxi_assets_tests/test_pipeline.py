@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import pipeline_for, read_pipelines
 from taxi_assets.trips.rules import Rule
 
@@ -24,15 +24,55 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_each_folder_is_a_pipeline(tmp_path: Path) -> None:
-    found = read_pipelines(write(tmp_path, GOOD))["green"]
+    found = read_pipelines(write(tmp_path, GOOD))["red"]
+    assert (found.name, found.service, found.key("raw_taxi")) == ("red", "green", ["red", "raw_taxi"])
     assert (found.job, found.stores, found.first_month) == ("red_etl", {"postgres": "postgres_table"}, date(2020, 5, 1))
 
 
 def test_ours_start_with_the_registry(tmp_path: Path) -> None:
     assert pipeline_for("yellow").first_month == date(2019, 1, 1)
-    with pytest.raises(TaxiError, match="no pipeline for the service 'blue'") as raised:
+    with pytest.raises(UsageError, match="There is no pipeline 'blue'") as raised:
         pipeline_for("blue")
     assert "green, yellow" in str(raised.value)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("gren", "green"), ("YELLOW", "yellow"), ("yelow", "yellow")])
+def test_an_unknown_name_comes_with_the_nearest_one(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=f"There is no pipeline '{typed}'. Do you mean '{meant}'?"):
+        pipeline_for(typed)
+
+
+def test_the_folder_names_the_pipeline_and_its_job_unless_the_file_does(tmp_path: Path) -> None:
+    short = f"attributes: {{service: green, reject: [], {REST}}}"
+    assert read_pipelines(write(tmp_path, short))["red"].job == "red_etl"
+    named = yaml.safe_load(short)
+    named["attributes"]["name"] = "green_strict"
+    (tmp_path / "red" / "defs.yaml").write_text(TYPE + yaml.safe_dump(named))
+    read_pipelines.cache_clear()
+    (found,) = read_pipelines(tmp_path).values()
+    assert (found.name, found.job, found.service) == ("green_strict", "green_strict_etl", "green")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Red", "lower-case letters and digits"),
+        ("2red", "a letter first"),
+        ("red-cab", "joined by single underscores"),
+        ("red__cab", "joined by single underscores"),
+        ("red_", "joined by single underscores"),
+        ("r" * 41, "40 characters at most"),
+        ("rejected", "'rejected' is reserved"),
+        ("files", "'files' is reserved"),
+    ],
+)
+def test_a_name_that_a_store_does_not_take_is_refused(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "defs.yaml").write_text(TYPE + GOOD)
+    with pytest.raises(UsageError, match="not valid") as raised:
+        read_pipelines(tmp_path)
+    assert says in raised.value.details["Found"]
+    assert raised.value.details["Where"] == str(tmp_path / name / "defs.yaml")
 
 
 def test_a_new_rule_makes_a_new_version() -> None:
@@ -47,9 +87,8 @@ def test_a_new_rule_makes_a_new_version() -> None:
     ("text", "says"),
     [
         ("attributes: {service: [", "A pipeline's file is no YAML."),
-        (f"attributes: {{service: green, reject: [], {REST}}}", "A pipeline's file lacks job."),
-        (f"attributes: {{service: green, {REST}}}", "A pipeline's file lacks job and reject."),
-        (f"attributes: {{{REST}}}", "A pipeline's file lacks service and job and reject."),
+        (f"attributes: {{service: green, {REST}}}", "A pipeline's file lacks reject."),
+        (f"attributes: {{{REST}}}", "A pipeline's file lacks service and reject."),
     ],
 )
 def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
@@ -61,7 +100,7 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
 @pytest.mark.parametrize(
     ("changed", "key", "says"),
     [
-        ("jobb: x", "jobb", "no such key; the keys are service, job, owners, reject"),
+        ("jobb: x", "jobb", "no such key; the keys are name, service, job, owners, reject"),
         ("lake: {shape: week}", "lake.shape", "Input should be 'month' or 'date'"),
         ("schedule: {cron: 0 5 * * *, state: on}", "schedule.state", "Input should be 'running' or 'stopped'"),
         ("publication: {newest_months: 0}", "publication.newest_months", "1 or more"),
@@ -75,6 +114,7 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("postgres: {namespace: a, name: b}", "postgres", "the keys are schema and table"),
         ("postgres: {schema: '{{ env.A }}', table: b}", "postgres", "'{{ env.A }}' is a template"),
         ("schedule: {cron: '{{ env.A }}'}", "schedule.cron", "'{{ env.A }}' is a template"),
+        ("job: my-job", "job", "'my-job' is no name of a job"),
         ("job: '{{ env.A }}'", "job", "'{{ env.A }}' is a template"),
     ],
 )

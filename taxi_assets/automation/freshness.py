@@ -56,7 +56,7 @@ def freshness(pipeline: PipelineSpec, spec: Freshness) -> dg.Definitions:
     last = list(pipeline.stores.values())[-1]
 
     @dg.asset_check(
-        asset=dg.AssetKey([pipeline.service, last]),
+        asset=dg.AssetKey([pipeline.name, last]),
         name=LATENESS_CHECK,
         description=f"The newest month stands in every store {spec.days} days after its end.",
     )
@@ -77,12 +77,12 @@ def freshness(pipeline: PipelineSpec, spec: Freshness) -> dg.Definitions:
         )
 
     job = dg.define_asset_job(
-        f"{pipeline.service}_freshness",
+        f"{pipeline.name}_freshness",
         selection=dg.AssetSelection.checks(check),
-        description=f"Checks whether the newest month of {pipeline.service} is late.",
+        description=f"Checks whether the newest month of {pipeline.name} is late.",
     )
     schedule = dg.ScheduleDefinition(
-        name=f"{pipeline.service}_freshness_schedule",
+        name=f"{pipeline.name}_freshness_schedule",
         job=job,
         cron_schedule=spec.cron,
         execution_timezone="UTC",
@@ -94,7 +94,7 @@ def freshness(pipeline: PipelineSpec, spec: Freshness) -> dg.Definitions:
 def _description(pipeline: PipelineSpec, newest: Lateness | None) -> str:
     if newest is None:
         return "No month is due yet."
-    name = f"{pipeline.service} {month_name(newest.month)}"
+    name = f"{pipeline.name} {month_name(newest.month)}"
     if not newest.missing:
         return f"{name}, the newest month that is due, stands in every store."
     return f"{name} was due on {newest.due}, {newest.days} days ago, and is missing in: {', '.join(newest.missing)}."

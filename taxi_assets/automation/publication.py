@@ -29,11 +29,11 @@ def publication_sensor(pipeline: PipelineSpec, spec: Publication) -> dg.SensorDe
     """The sensor `{service}_publication`, which starts the job of a pipeline."""
 
     @dg.sensor(
-        name=f"{pipeline.service}_publication",
+        name=f"{pipeline.name}_publication",
         job_name=pipeline.job,
         minimum_interval_seconds=settings().taxi_publication_seconds,
         default_status=dg.DefaultSensorStatus[spec.state.name],
-        description=f"Loads a month of {pipeline.service} when it is published, and again when its file changes.",
+        description=f"Loads a month of {pipeline.name} when it is published, and again when its file changes.",
     )
     def watch_source(
         context: dg.SensorEvaluationContext, postgres: PostgresResource, trip_source: TripSourceResource

@@ -38,7 +38,7 @@ def cloud_records(pipeline: PipelineSpec, store: str, months: Collection[date]) 
     if store == "lake":
         from taxi_assets.stores.lake import verify as lake
 
-        found = lake.read_records(cloud, pipeline.service, months)
+        found = lake.read_records(cloud, pipeline.name, months)
         # In another shape, the month stands elsewhere.
         return {
             month: record for month, record in found.items() if record.entry.place == pipeline.location(store, month)

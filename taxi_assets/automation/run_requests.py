@@ -79,7 +79,7 @@ class RunDecision:
     def skip_reason(self, pipeline: PipelineSpec) -> dg.SkipReason:
         """The reasons of all skipped months."""
         reasons = "; ".join(f"{month} {skip}" for month, skip in self.skips.items())
-        return dg.SkipReason(f"{pipeline.service}: {reasons or 'the pipeline has no month yet'}.")
+        return dg.SkipReason(f"{pipeline.name}: {reasons or 'the pipeline has no month yet'}.")
 
 
 def newest_months(pipeline: PipelineSpec, count: int, today: date | None = None) -> list[date]:
@@ -139,7 +139,7 @@ def decide(
         loads: Month → its loads.
         changed: Whether a month that is loaded from an older version of its file is requested again.
     """
-    busy = months_in_progress(instance, pipeline.service)
+    busy = months_in_progress(instance, pipeline.name)
     requests: list[dg.RunRequest] = []
     skips: dict[str, Skip] = {}
     for month, published in probed.items():
@@ -179,7 +179,7 @@ def _decide_month(
 def _request(pipeline: PipelineSpec, month: str, wanted: _Wanted, loaded: Loaded) -> dg.RunRequest:
     after = (loaded.newest.id or str(loaded.newest.loaded_at)) if loaded.newest else 0
     return dg.RunRequest(
-        run_key=f"{pipeline.service} {month} {wanted.version} after load {after} try {wanted.attempts + 1}",
+        run_key=f"{pipeline.name} {month} {wanted.version} after load {after} try {wanted.attempts + 1}",
         partition_key=month,
         run_config=Environment.here().run_config,
         tags={FILE_TAG: wanted.version},

@@ -19,7 +19,7 @@ def schedule(pipeline: PipelineSpec, spec: Schedule) -> dg.ScheduleDefinition:
         cron_schedule=spec.cron,
         execution_timezone=spec.timezone,
         default_status=dg.DefaultScheduleStatus[spec.state.name],
-        description=f"Loads the published months of {pipeline.service} among the newest that a store lacks.",
+        description=f"Loads the published months of {pipeline.name} among the newest that a store lacks.",
     )
     def request_missing_months(
         context: dg.ScheduleEvaluationContext, postgres: PostgresResource, trip_source: TripSourceResource

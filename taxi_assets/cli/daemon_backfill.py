@@ -66,7 +66,7 @@ def run_on_daemon(
     """
     from taxi_assets.instance.history import months_in_progress
 
-    busy = months_in_progress(instance, pipeline.service)
+    busy = months_in_progress(instance, pipeline.name)
     in_progress = Outcome(Status.LEFT, "a run waits or is under way already")
     left_out = {month: in_progress for month in months if month_name(month) in busy}
     requested = [month for month in months if month not in left_out]
@@ -98,12 +98,12 @@ def _add_backfill(
     return add_backfill(
         instance,
         defs().get_repository_def(),
-        assets=[dg.AssetKey([pipeline.service, name]) for name in names],
+        assets=[dg.AssetKey([pipeline.name, name]) for name in names],
         partitions=[month_name(month) for month in months],
         time=time.time(),
-        title=f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}",
+        title=f"{pipeline.name} {month_name(months[0])} to {month_name(months[-1])}",
         tags=started_by(),
-        run_config=options.config(pipeline.service),
+        run_config=options.config(pipeline.name),
     )
 
 

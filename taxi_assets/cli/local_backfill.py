@@ -58,7 +58,7 @@ class LocalBackfill:
             if outcomes[month].status == Status.NOT_BEGUN != outcome.status:
                 outcomes[month] = outcome
                 over = len(outcomes) - count(outcomes, Status.NOT_BEGUN)
-                name = f"{self.pipeline.service} {month_name(month)}"
+                name = f"{self.pipeline.name} {month_name(month)}"
                 messages().print(f"[bold]{over} of {len(outcomes)}[/]: {name} {outcome.status}")
 
     def _run(self, month: date) -> Outcome:
@@ -66,7 +66,7 @@ class LocalBackfill:
             return Outcome(Status.NOT_BEGUN)
         began = time.monotonic()
         request = {
-            "service": self.pipeline.service,
+            "service": self.pipeline.name,
             "month": month_name(month),
             "stores": list(self.stores),
             "options": asdict(self.options),

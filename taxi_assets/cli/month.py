@@ -36,10 +36,10 @@ def run_month(
     progress.set_listener(ProgressBars() if messages().is_terminal else Lines())
     from taxi_assets.instance.runs import run_job
 
-    name = f"{pipeline.service} {month_name(month)}"
+    name = f"{pipeline.name} {month_name(month)}"
     assets = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
-    config = options.config(pipeline.service)
-    run = run_job(pipeline.job, month_name(month), pipeline.service, assets, config, tags or {})
+    config = options.config(pipeline.name)
+    run = run_job(pipeline.job, month_name(month), pipeline.name, assets, config, tags or {})
     for warning in run.warnings:
         messages().print(f"[yellow]Check not passed:[/] {escaped(warning)}", soft_wrap=True)
     if run.error:

@@ -78,9 +78,7 @@ def _run(
     with dg.DagsterInstance.get() as instance:
         if can_run_on_daemon(instance, options):
             return run_on_daemon(instance, pipeline, months, stores, options)
-    name = (
-        f"{pipeline.service} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    )
+    name = f"{pipeline.name} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     return LocalBackfill(pipeline, stores, options, {"taxi/backfill": name}).run(months)
 
 
@@ -120,7 +118,7 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
     names = [name for given in only for name in given.split(",")]
     if unknown := [name for name in names if name not in pipeline.stores]:
         raise UsageError(
-            f"The pipeline of {pipeline.service} has no store {unknown[0]!r}.",
+            f"The pipeline of {pipeline.name} has no store {unknown[0]!r}.",
             expected=f"one of: {', '.join(pipeline.stores)}",
         )
     if options.limit:
@@ -140,13 +138,13 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
 def _available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
     if months[0] < pipeline.first_month:
         raise UsageError(
-            f"{pipeline.service} {month_name(months[0])} is before the pipeline's first month.",
+            f"{pipeline.name} {month_name(months[0])} is before the pipeline's first month.",
             expected=f"{month_name(pipeline.first_month)} or later",
             next_step="choose a later month",
         )
     if next_month(months[-1]) > date.today():
         raise UsageError(
-            f"{pipeline.service} {month_name(months[-1])} is not published yet: the month is not over.",
+            f"{pipeline.name} {month_name(months[-1])} is not published yet: the month is not over.",
             expected="a month that is over; the TLC publishes it about two months after its end",
             next_step="choose an earlier month",
         )

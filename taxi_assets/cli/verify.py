@@ -62,8 +62,8 @@ def _compare_postgres(
     connection: Connection, pipelines: Sequence[PipelineSpec], service: str | None, months: list[date] | None
 ) -> tuple[list[Comparison], list[str]]:
     """The months in PostgreSQL; and the places of trials that are gone with their tables."""
-    declared = {(each.service, each.postgres) for each in pipelines}
-    declared |= {(each.service, postgres_table(each.postgres, settings().postgres_schema)) for each in pipelines}
+    declared = {(each.name, each.postgres) for each in pipelines}
+    declared |= {(each.name, postgres_table(each.postgres, settings().postgres_schema)) for each in pipelines}
     compared, dropped = [], set()
     exists: dict[str, bool] = {}
     for month in postgres.verify_months(connection, service, months, sorted(declared, key=str)):
@@ -87,7 +87,7 @@ def _compare_cloud(
             if any(item.verdict is not Verdict.AGREES for item in compared):
                 # A load may have ended between two requests: what differs twice, differs.
                 with reader() as connection:
-                    newer = latest_loads(connection, store=store, service=pipeline.service, months=months)
+                    newer = latest_loads(connection, store=store, service=pipeline.name, months=months)
                 compared = _compare_store(store, pipeline, newer, identity, months)
             yield from compared
 
@@ -102,12 +102,12 @@ def _compare_store(
     here = {
         entry.source_month: entry
         for entry in ledger
-        if (entry.store, entry.service) == (store, pipeline.service)
+        if (entry.store, entry.service) == (store, pipeline.name)
         and entry.place == pipeline.location(store, entry.source_month)
     }
     found = {month.month: month for month in _counted(store, pipeline, sorted(here), months)}
     for month in here.keys() - found.keys():
-        found[month] = VerifiedMonth(store, pipeline.service, month, here[month].place, None, (0, 0))
+        found[month] = VerifiedMonth(store, pipeline.name, month, here[month].place, None, (0, 0))
     return [compare(found[month], here.get(month), identity) for month in sorted(found)]
 
 
@@ -121,10 +121,10 @@ def _counted(
 
     cloud = GoogleCloud.from_settings(settings())
     if store == "lake":
-        with work_folder(Path(cloud.home), f"verify-{pipeline.service}") as folder:
-            yield from lake.verify_months(cloud, pipeline.service, folder, months)
+        with work_folder(Path(cloud.home), f"verify-{pipeline.name}") as folder:
+            yield from lake.verify_months(cloud, pipeline.name, folder, months)
     elif pipeline.bigquery:
-        for month in bigquery.verify_months(cloud, pipeline.service, pipeline.bigquery, months):
+        for month in bigquery.verify_months(cloud, pipeline.name, pipeline.bigquery, months):
             place = pipeline.location(store, month.month)
             yield replace(month, entry=month.entry and replace(month.entry, place=place))
 
@@ -157,15 +157,15 @@ def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Compar
         if outdated:
             names = ", ".join(month_name(month) for month in sorted(outdated))
             messages().print(
-                f"Loaded by older rules or columns of {pipeline.service}: {names}. "
-                f"Next: taxi run {pipeline.service} --months outdated"
+                f"Loaded by older rules or columns of {pipeline.name}: {names}. "
+                f"Next: taxi run {pipeline.name} --months outdated"
             )
 
 
 def _outdated_month(pipeline: PipelineSpec, item: Comparison) -> date | None:
     """The month, where this home loaded it by other rules or columns; trials left out."""
     entry = item.verified.entry
-    if entry is None or entry.service != pipeline.service or item.verdict is Verdict.OTHER_HOME:
+    if entry is None or entry.service != pipeline.name or item.verdict is Verdict.OTHER_HOME:
         return None
     here = entry.place == pipeline.location(entry.store, entry.source_month)
     old = entry.code_version != pipeline.version and not entry.configuration.get("limit")

@@ -27,9 +27,9 @@ def test_schedule_and_sensor(repository: dg.RepositoryDefinition, pipeline: Pipe
     )
     assert schedule.default_status.value.lower() == pipeline.schedule.state
     assert schedule.job_name == pipeline.job
-    sensor = repository.get_sensor_def(f"{pipeline.service}_publication")
+    sensor = repository.get_sensor_def(f"{pipeline.name}_publication")
     assert sensor.default_status.value.lower() == pipeline.publication.state
-    freshness = repository.get_schedule_def(f"{pipeline.service}_freshness_schedule")
+    freshness = repository.get_schedule_def(f"{pipeline.name}_freshness_schedule")
     assert freshness.default_status == dg.DefaultScheduleStatus.RUNNING
 
 

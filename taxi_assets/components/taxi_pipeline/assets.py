@@ -53,7 +53,7 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     )
     def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
         month = parse_month(context.partition_key)
-        with dagster_failures(), progress.task(f"fetch {pipeline.service} {context.partition_key}", "bytes") as report:
+        with dagster_failures(), progress.task(f"fetch {pipeline.name} {context.partition_key}", "bytes") as report:
             source = trip_source.source(config.source)
             file = source.fetch(pipeline.service, month, force=config.force, progress=report)
         if file.synthetic:
@@ -95,7 +95,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         )
 
     @dg.multi_asset(
-        name=f"{pipeline.service}_clean",
+        name=f"{pipeline.name}_clean",
         ins={"raw_taxi": dg.AssetIn(pipeline.key("raw_taxi"))},
         outs={
             "clean_taxi": out("clean_taxi", "the kept trips.", service.columns),
@@ -104,7 +104,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         partitions_def=months_since(pipeline.start),
     )
     def clean(context: dg.AssetExecutionContext, config: Clean, raw_taxi: RawFile) -> Iterator[dg.Output[TripTable]]:
-        name = f"{pipeline.service} {context.partition_key}"
+        name = f"{pipeline.name} {context.partition_key}"
         with work_folder(settings().taxi_home, f"clean-{name.replace(' ', '-')}") as folder:
             with (
                 dagster_failures(),
@@ -175,7 +175,7 @@ def gcs_parquet(pipeline: PipelineSpec, lake: Lake) -> dg.AssetsDefinition:
     @dg.asset(
         key=pipeline.key("gcs_parquet"),
         description=f"{pipeline.trips.title} in Cloud Storage, as Parquet: {shapes[lake.shape]}; rejected rows below "
-        f"`rejected/{pipeline.service}/`. The manifests below `_loads/{pipeline.service}/` list each month's objects.",
+        f"`rejected/{pipeline.name}/`. The manifests below `_loads/{pipeline.name}/` list each month's objects.",
         ins={name: dg.AssetIn(pipeline.key(name)) for name in ("clean_taxi", "rejected_taxi")},
         partitions_def=months_since(pipeline.start),
         io_manager_key="lake_objects",

@@ -82,7 +82,7 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     columns = spec("columns_known", "The registry knows every column of the file.")
 
     @dg.multi_asset_check(
-        name=f"{pipeline.service}_clean_checks",
+        name=f"{pipeline.name}_clean_checks",
         specs=[accounted, rules_hold, not_empty, vendors, in_month, columns],
         ins={
             "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
@@ -151,7 +151,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     only_real = check_spec(pipeline, "postgres_table", "no_synthetic_months_beside", text)
 
     @dg.multi_asset_check(
-        name=f"{pipeline.service}_postgres_checks",
+        name=f"{pipeline.name}_postgres_checks",
         specs=[agrees, not_empty, only_real],
         ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
     )
@@ -163,7 +163,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres.table(pipeline.postgres, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
-            beside = postgres.synthetic_beside(pipeline.service, parse_month(context.partition_key), table)
+            beside = postgres.synthetic_beside(pipeline.name, parse_month(context.partition_key), table)
         yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
         text = f"synthetic months stand in the same table: {', '.join(beside)}" if beside else "none"
@@ -181,7 +181,7 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     strays = spec("no_stray_objects", "The lake holds no object of this month that the load did not write.")
 
     @dg.multi_asset_check(
-        name=f"{pipeline.service}_lake_checks",
+        name=f"{pipeline.name}_lake_checks",
         specs=[agrees, schema, strays],
         ins={
             "gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet")),
@@ -192,7 +192,7 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         gcs_parquet: LakeLoad, clean_taxi: TripTable, cloud: GoogleCloud
     ) -> Iterator[dg.AssetCheckResult]:
         summary = clean_taxi.summary
-        name = f"read-{pipeline.service}-{gcs_parquet.month}"
+        name = f"read-{pipeline.name}-{gcs_parquet.month}"
         with dagster_failures(), work_folder(Path(cloud.home), name) as folder:
             read = read_back(cloud, gcs_parquet, folder)
         yield agreement_result(agrees, "objects", (read.rows, read.cents), (summary.rows_kept, summary.cents_kept))
@@ -211,7 +211,7 @@ def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksD
     not_empty = check_spec(pipeline, "bigquery_table", "table_not_empty", "The table holds rows of this month.")
 
     @dg.multi_asset_check(
-        name=f"{pipeline.service}_bigquery_checks",
+        name=f"{pipeline.name}_bigquery_checks",
         specs=[agrees, not_empty],
         ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
     )
@@ -230,7 +230,7 @@ def zone_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     known = check_spec(pipeline, "clean_taxi", "zones_known", "Each zone id is in the zone lookup of the source.")
 
     @dg.multi_asset_check(
-        name=f"{pipeline.service}_zone_checks",
+        name=f"{pipeline.name}_zone_checks",
         specs=[known],
         ins={"clean_taxi": dg.AssetIn(pipeline.key("clean_taxi"))},
     )
@@ -238,7 +238,7 @@ def zone_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, clean_taxi: TripTable, trip_source: TripSourceResource
     ) -> Iterator[dg.AssetCheckResult]:
         try:
-            lookup = trip_source.source(run_source(pipeline.service, context.run.run_config)).fetch_lookup().path
+            lookup = trip_source.source(run_source(pipeline.name, context.run.run_config)).fetch_lookup().path
         except TaxiError as error:
             # A missing lookup does not stop a month.
             yield result(known, isinstance(error, NotPublished), f"not checked: {error.summary}", WARN)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import dagster as dg
+from pydantic import BaseModel, Field
 
 from taxi_assets.automation.freshness import freshness
 from taxi_assets.automation.publication import publication_sensor
@@ -16,9 +19,19 @@ from taxi_assets.pipeline import PipelineSpec
 class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
     """One taxi service: its files are fetched month by month, cleaned, and loaded into the stores.
 
-    Makes the assets `{service}/raw_taxi`, `clean_taxi`, `rejected_taxi`, `postgres_table`, `gcs_parquet` and
+    Makes the assets `{name}/raw_taxi`, `clean_taxi`, `rejected_taxi`, `postgres_table`, `gcs_parquet` and
     `bigquery_table`, their checks, a job that runs all of them for a month, and what starts it.
     """
+
+    # The file need not give it: see `load`.
+    name: str = Field("", description=PipelineSpec.model_fields["name"].description)
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Makes the component from its file; without a name there, the folder gives it."""
+        if attributes is not None and not getattr(attributes, "name", ""):
+            attributes = attributes.model_copy(update={"name": context.path.name})
+        return super().load(attributes, context)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Makes the assets, the checks, the job, and what starts it."""
@@ -37,7 +50,7 @@ class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
             partitions_def=months_since(self.start),
             description=f"{self.trips.title}: one month's file into every store.",
         )
-        shared = {"group_name": self.service, "owners": self.owners, "code_version": self.version}
+        shared = {"group_name": self.name, "owners": self.owners, "code_version": self.version}
         definitions = dg.Definitions(metadata.with_attributes(chain, **shared), asset_checks=monthly, jobs=[job])
         return dg.Definitions.merge(definitions, self._automation())
 
