@@ -16,7 +16,17 @@ from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from taxi_assets.errors import TaxiError
 
@@ -105,7 +115,7 @@ class Settings(BaseModel):
     taxi_webhook_host: str = Field("127.0.0.1", description="address that `taxi webhook` listens on")
     taxi_webhook_port: int = Field(3001, ge=1, le=65535, description="its port")
 
-    origins: Mapping[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("taxi_home")
     @classmethod
@@ -149,7 +159,7 @@ class Settings(BaseModel):
 
     def origin(self, name: str) -> str:
         """The origin of a field's value: `shell`, a file's name, or `default`."""
-        return self.origins.get(name, "default")
+        return self._origins.get(name, "default")
 
     def redacted(self, name: str) -> str:
         """The value of a field without passwords, also those in addresses; `unset` for None."""
@@ -176,20 +186,61 @@ def without_credentials(text: str) -> str:
     return urlunsplit(parts._replace(netloc=netloc, query="", fragment=""))
 
 
-def _places(shell: Mapping[str, str]) -> list[tuple[str, Mapping[str, str | None]]]:
-    files = [".env.local", ".env"]
-    local = dotenv_values(PROJECT_ROOT / ".env.local")
-    common = dotenv_values(PROJECT_ROOT / ".env")
+class _Reading(Settings, BaseSettings):
+    """Settings under their names in the shell and in files, where the first place wins."""
+
+    model_config = SettingsConfigDict(alias_generator=str.upper, case_sensitive=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The shell, whose names are given as arguments, then the files."""
+        return init_settings, dotenv_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_the_default(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
+
+
+def places(shell: Mapping[str, str]) -> dict[str, Mapping[str, str | None]]:
+    """The places that name settings, the one that wins first: place → name → value.
+
+    Raises:
+        TaxiError: A file cannot be read, or the profile has none.
+    """
+    local, common = _values(".env.local"), _values(".env")
     profile = shell.get("TAXI_PROFILE") or local.get("TAXI_PROFILE") or common.get("TAXI_PROFILE")
-    if profile:
-        files.insert(1, f".env.{profile}")
-        if not (PROJECT_ROOT / files[1]).exists():
-            raise TaxiError(
-                f"The profile {profile!r} has no file.",
-                expected=f"the file {files[1]} in {PROJECT_ROOT}",
-                next_step="write that file, or unset TAXI_PROFILE",
-            )
-    return [("shell", shell), *((name, dotenv_values(PROJECT_ROOT / name)) for name in files)]
+    if not profile:
+        return {"shell": shell, ".env.local": local, ".env": common}
+    name = f".env.{profile}"
+    if not (PROJECT_ROOT / name).exists():
+        raise TaxiError(
+            f"The profile {profile!r} has no file.",
+            expected=f"the file {name} in {PROJECT_ROOT}",
+            next_step="write that file, or unset TAXI_PROFILE",
+        )
+    return {"shell": shell, ".env.local": local, name: _values(name), ".env": common}
+
+
+def _values(file: str) -> Mapping[str, str | None]:
+    path = PROJECT_ROOT / file
+    try:
+        return dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaxiError(
+            "A file of settings cannot be read.",
+            expected="lines like POSTGRES_HOST=db.example.com, as text in UTF-8",
+            found=error.strerror if isinstance(error, OSError) else str(error),
+            where=str(path),
+            next_step="correct the file, or remove it",
+        ) from None
 
 
 def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
@@ -198,25 +249,23 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
     Raises:
         TaxiError: A value is not of the setting's type; names the setting, the value's place and the type.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    places = _places(os.environ if shell is None else shell)
-    for field in Settings.model_fields:
-        for place, mapping in places:
-            if field.upper() in mapping:
-                origins[field] = place
-                if value := mapping[field.upper()]:
-                    values[field] = value
-                break
+    found = places(os.environ if shell is None else shell)
+    names = [field.upper() for field in Settings.model_fields]
+    origins = {name.lower(): place for name in names for place in reversed(found) if found[place].get(name) is not None}
+    given = {name: value for name, value in found["shell"].items() if name in names}
     try:
-        return Settings(**values, origins=origins)
+        # Of several files, pydantic-settings takes the last one that has a name.
+        files = [PROJECT_ROOT / file for file in reversed(found) if file != "shell"]
+        settings = _Reading(_env_file=files, **given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _invalid(error, origins) from None
+    settings._origins = origins
+    return settings
 
 
 def _invalid(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     first = error.errors()[0]
-    field = str(first["loc"][0])
+    field = str(first["loc"][0]).lower()
     return TaxiError(
         f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
         expected=str(Settings.model_fields[field].description),
@@ -250,12 +299,11 @@ def env_file() -> str:
     """The text of `.env`."""
     entries = []
     for name, field in Settings.model_fields.items():
-        if not field.exclude:
-            meaning = textwrap.fill(
-                str(field.description), 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
-            )
-            default = "" if field.default is None else field.default
-            entries.append(f"{meaning}\n# {name.upper()}={default}\n")
+        meaning = textwrap.fill(
+            str(field.description), 118, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+        )
+        default = "" if field.default is None else field.default
+        entries.append(f"{meaning}\n# {name.upper()}={default}\n")
     return "\n".join([_HEAD, *entries])
 
 

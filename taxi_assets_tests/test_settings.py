@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -94,3 +97,28 @@ def test_the_committed_env_lists_every_setting_and_sets_none() -> None:
     text = (PROJECT_ROOT / ".env").read_text()
     assert text == env_file(), "write it anew: python -m taxi_assets.settings > .env"
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == []
+
+
+@pytest.mark.parametrize("content", [b"POSTGRES_USER=J\xf6rg\n", None])
+def test_a_file_that_cannot_be_read_is_named(
+    root: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = root / ".env.local"
+    file.write_bytes(content or b"")
+    if content is None:
+        monkeypatch.setattr(module, "dotenv_values", Mock(side_effect=PermissionError(13, "Permission denied")))
+    with pytest.raises(TaxiError, match=r"A file of settings cannot be read\.") as raised:
+        read_settings({})
+    assert raised.value.details["Where"] == str(file)
+
+
+def test_other_names_of_the_shell_change_nothing(root: Path) -> None:
+    found = read_settings({"ORIGINS": "x", "postgres_port": "7", "_ENV_FILE": "x", "POSTGRES_USER": "me"})
+    assert (found.postgres_port, found.postgres_user) == (5432, "me")
+
+
+def test_help_reads_no_settings() -> None:
+    program = "import sys; sys.argv = ['taxi', '--help']\nfrom taxi_assets.cli.app import main\ntry:\n  main()\n"
+    program += "except SystemExit: print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

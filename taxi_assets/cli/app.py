@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +32,9 @@ Months = Annotated[
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="print CSV, for machines")]
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
+
+_WARNED = "_TAXI_WARNED"
+"""The variable that tells child processes that their parent named the unknown settings."""
 
 
 @app.command()
@@ -146,11 +150,12 @@ def status() -> None:
 
 def main() -> None:
     """Runs the command; a `TaxiError` ends it with exit code 1 and without a stack trace."""
-    from taxi_assets.instance.home import set_dagster_home
-
     try:
         if "--help" not in sys.argv[1:]:
+            from taxi_assets.instance.home import set_dagster_home
+
             set_dagster_home()
+            _warn_of_unknown_settings()
         app()
     except TaxiError as error:
         from taxi_assets.cli.screen import show_error
@@ -168,6 +173,20 @@ def main() -> None:
         sys.exit(130)
     finally:
         gc.freeze()
+
+
+def _warn_of_unknown_settings() -> None:
+    """Prints a line for each name that looks like a setting and is none, once for a command and its children."""
+    from taxi_assets.unknown_settings import unknown_settings
+
+    if os.environ.get(_WARNED) or sys.argv[1:2] == ["doctor"]:
+        return
+    if unknown := unknown_settings():
+        from taxi_assets.cli.screen import escaped, messages
+
+        for setting in unknown:
+            messages().print(f"[yellow]Warning:[/] {escaped(str(setting))}", soft_wrap=True)
+        os.environ[_WARNED] = "1"
 
 
 def _home_error(error: OSError) -> TaxiError | None:
