@@ -22,6 +22,11 @@ _TYPES = {
 _PARTITION_TAGS = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
+def months_of(run: dg.DagsterRun) -> tuple[str, ...]:
+    """The partitions of a run, by its tags."""
+    return tuple(dict.fromkeys(run.tags[tag] for tag in _PARTITION_TAGS if tag in run.tags))
+
+
 @dataclass(frozen=True)
 class EndedRun:
     """A run with the events that alerts need."""
@@ -41,7 +46,7 @@ class EndedRun:
     @property
     def months(self) -> tuple[str, ...]:
         """The partitions of the run."""
-        return tuple(dict.fromkeys(self.run.tags[tag] for tag in _PARTITION_TAGS if tag in self.run.tags))
+        return months_of(self.run)
 
     @property
     def retries(self) -> int:

@@ -36,16 +36,17 @@ def socket_folder(home: Path) -> Iterator[Path]:
         return
     private_folder(folder).chmod(0o700)
     for file in folder.iterdir():
-        if file.is_socket() and not _listens(file):
+        if file.is_socket() and not listens(file):
             file.unlink(missing_ok=True)
     yield folder
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
+    """Whether a process listens on this socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:
             return True

@@ -164,9 +164,10 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
 def test_another_user_is_refused_by_the_ui_and_the_code_servers(dev: Development) -> None:
     def ours() -> dict[str, str]:
         found = listening(dev.process)
-        return {address: of for address, of in found.items() if "taxi_assets.ui.server" in of or " grpc " in of}
+        kinds = ("taxi_assets.ui.server", " code-server ", " grpc ")
+        return {address: of for address, of in found.items() if any(kind in of for kind in kinds)}
 
-    dev.until("the web server and two code servers", lambda: len(ours()) == 3)
+    dev.until("the web server, the code server and the process under it", lambda: len(ours()) == 3)
     (*sockets, port) = sorted(ours())
     refused = answers([port, *sockets])
     assert refused.pop(port) == "HTTP/1.1 401 Unauthorized"
@@ -277,7 +278,7 @@ def test_nothing_is_left_when_it_ends_during_a_run(tmp_path: Path, number: signa
                 dev.until("the download", server.stalled.is_set)
                 sockets = str(taxi.home / "run" / "code")
                 ours = [one for one, command in commands(dev.process) if sockets in command or "spawn_main" in command]
-                assert len(ours) == 5  # the web server, the daemon, a code server each, the run
+                assert len(ours) == 5  # the web server, the daemon, the code server and the process under it, the run
                 dev.process.send_signal(number)
                 dev.process.wait(60)
                 if killed:

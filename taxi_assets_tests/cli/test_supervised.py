@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxi_assets.cli import dev
-from taxi_assets.cli.dev import Supervised
+from taxi_assets.cli import supervised as supervision
+from taxi_assets.cli.supervised import Supervised
 
 # Starts a process of its own, which does not mind an interrupt, and writes both numbers.
 PARENT = """
@@ -42,7 +42,7 @@ def pids(file: Path) -> list[int]:
 
 
 def test_what_a_process_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(supervision, "STOP_SECONDS", 0.5)
     supervised = Supervised("one", [sys.executable, "-c", PARENT, str(tmp_path / "pids")])
     supervised.keep_running()
     until(lambda: len(pids(tmp_path / "pids")) == 2)
@@ -52,7 +52,7 @@ def test_what_a_process_started_ends_with_it(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_goes_on_after_a_restart_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(supervision, "STOP_SECONDS", 0.5)
     supervised = Supervised("one", [sys.executable, "-c", PARENT, str(tmp_path / "pids")], pause=0.1)
     supervised.keep_running()
     until(lambda: len(pids(tmp_path / "pids")) == 2)
@@ -74,7 +74,7 @@ def test_a_process_ends_when_its_supervisor_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import os, sys, time; print(os.getpid(), *sys.argv[1:], flush=True); time.sleep(60)")
     code = (
-        "import sys, time; from taxi_assets.cli.dev import Supervised;"
+        "import sys, time; from taxi_assets.cli.supervised import Supervised;"
         "Supervised('one', [sys.executable, '-m', 'taxi_assets.instance.child', *sys.argv[1:]]).keep_running();"
         "time.sleep(60)"
     )
