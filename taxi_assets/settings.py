@@ -189,7 +189,7 @@ def without_credentials(text: str) -> str:
 class _Reading(Settings, BaseSettings):
     """Settings under their names in the shell and in files, where the first place wins."""
 
-    model_config = SettingsConfigDict(alias_generator=str.upper, case_sensitive=True)
+    model_config = SettingsConfigDict(alias_generator=str.upper, case_sensitive=True, extra="ignore", frozen=True)
 
     @classmethod
     def settings_customise_sources(

@@ -112,9 +112,10 @@ def test_a_file_that_cannot_be_read_is_named(
     assert raised.value.details["Where"] == str(file)
 
 
-def test_other_names_of_the_shell_change_nothing(root: Path) -> None:
+def test_other_names_change_nothing(root: Path) -> None:
+    write(root, ".env.local", "POSTGRES_DB=other\npostgres_dbname=other\nCOLOUR=blue\n")
     found = read_settings({"ORIGINS": "x", "postgres_port": "7", "_ENV_FILE": "x", "POSTGRES_USER": "me"})
-    assert (found.postgres_port, found.postgres_user) == (5432, "me")
+    assert (found.postgres_port, found.postgres_user, found.postgres_dbname) == (5432, "me", "taxi")
 
 
 def test_help_reads_no_settings() -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import smtplib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,13 @@ def _mail(settings: Settings, alert: Alert) -> None:
     recipients = addresses(alert.owners, settings.taxi_alert_teams)
     if not recipients:
         raise LookupError(f"no address of {', '.join(alert.owners) or 'an owner'} is known (TAXI_ALERT_TEAMS)")
+    with mail_server(settings) as server:
+        server.send_message(as_mail(alert, settings.taxi_smtp_from, recipients))
+
+
+@contextmanager
+def mail_server(settings: Settings) -> Iterator[smtplib.SMTP]:
+    """A session with the mail server, logged in where a user is set."""
     host, port = str(settings.taxi_smtp_host), settings.taxi_smtp_port
     context = ssl.create_default_context()
     server = (
@@ -95,7 +103,7 @@ def _mail(settings: Settings, alert: Alert) -> None:
         if settings.taxi_smtp_user:
             password = settings.taxi_smtp_password
             server.login(settings.taxi_smtp_user, password.get_secret_value() if password else "")
-        server.send_message(as_mail(alert, settings.taxi_smtp_from, recipients))
+        yield server
 
 
 def addresses(owners: Sequence[str], teams: str) -> tuple[str, ...]:

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from taxi_assets.cli.screen import escaped, messages, show_error, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from taxi_assets.unknown_settings import unknown_settings
 
 
 @dataclass(frozen=True)
 class ConnectionTest:
-    """A test of a connection.
+    """A test of a connection that changes nothing and sends no message.
 
     Attributes:
         name: The service at its other end.
-        fields: The settings that it depends on.
         run: Returns what answered; raises a `TaxiError` if nothing did.
+        setting: The setting without which there is no such connection; None: there is always one.
     """
 
     name: str
-    fields: Sequence[str]
     run: Callable[[Settings], str]
+    setting: str | None = None
 
 
 def _source(settings: Settings) -> str:
@@ -68,47 +65,86 @@ def _bigquery(settings: Settings) -> str:
     return f"runs queries ({cloud})"
 
 
-_GOOGLE = ("google_application_credentials", "google_service_acc_key_filepath", "gcp_project")
+def _mail(settings: Settings) -> str:
+    from taxi_assets.alerts.connection import reach_mail_server
+
+    return reach_mail_server(settings)
+
+
+def _address(setting: str) -> Callable[[Settings], str]:
+    def run(settings: Settings) -> str:
+        from taxi_assets.alerts.connection import resolve
+
+        return resolve(setting.upper(), getattr(settings, setting).get_secret_value())
+
+    return run
+
+
+def _webhook(settings: Settings) -> str:
+    return f"has a token; `taxi webhook` serves {settings.taxi_webhook_host}:{settings.taxi_webhook_port}"
+
+
+def _ui(settings: Settings) -> str:
+    from taxi_assets.ui.server import running_links
+
+    runs = "runs: `taxi status` has its link" if running_links(settings.taxi_home) else "does not run: taxi dev"
+    return f"{settings.redacted('taxi_ui_url')} in the links of alerts; the UI of this home {runs}"
+
 
 CONNECTION_TESTS = (
-    ConnectionTest("trip source", ("taxi_source_url", "taxi_source_attempts", "taxi_sample_rows"), _source),
-    ConnectionTest(
-        "PostgreSQL",
-        ("postgres_host", "postgres_port", "postgres_dbname", "postgres_user", "postgres_password", "postgres_schema"),
-        _postgres,
-    ),
-    ConnectionTest("Cloud Storage", (*_GOOGLE, "gcs_bucket", "storage_emulator_host"), _lake),
-    ConnectionTest(
-        "BigQuery",
-        ("gcp_location", "bigquery_dataset", "bigquery_max_bytes_billed", "bigquery_emulator_host"),
-        _bigquery,
-    ),
+    ConnectionTest("trip source", _source),
+    ConnectionTest("PostgreSQL", _postgres),
+    ConnectionTest("Cloud Storage", _lake),
+    ConnectionTest("BigQuery", _bigquery),
+    ConnectionTest("alerts to Slack", _address("taxi_alert_slack_url"), "taxi_alert_slack_url"),
+    ConnectionTest("alerts as JSON", _address("taxi_alert_webhook_url"), "taxi_alert_webhook_url"),
+    ConnectionTest("alerts by mail", _mail, "taxi_smtp_host"),
+    ConnectionTest("webhook", _webhook, "taxi_webhook_token"),
+    ConnectionTest("UI", _ui),
 )
+"""What `taxi doctor` tests."""
+
+_MARKS = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "unknown": "[bold red]unknown[/]"}
 
 
 def check_connections() -> int:
-    """Prints the result of each test; returns 1 if one failed."""
+    """Prints the result of each test and every setting; returns 1 if a test failed or a name is no setting."""
     rows = table("connection", "", "found", "seconds", right=("seconds",))
     errors: list[TaxiError] = []
     for test in CONNECTION_TESTS:
         began = time.monotonic()
         try:
-            answer, mark = test.run(settings()), "[green]ok[/]"
+            state, answer = _result(test, settings())
         except TaxiError as error:
             errors.append(error)
-            answer, mark = error.summary, "[bold red]failed[/]"
-        rows.add_row(test.name, mark, escaped(answer), f"{time.monotonic() - began:.2f}")
+            state, answer = "failed", error.summary
+        rows.add_row(test.name, _MARKS.get(state, state), escaped(answer), f"{time.monotonic() - began:.2f}")
     messages().print(rows)
     messages().print()
-    messages().print(_settings_table())
+    listed = table("setting", "value", "from", "")
+    for name, value, origin, state in setting_rows():
+        listed.add_row(escaped(name), escaped(value), origin, _MARKS.get(state, state))
+    messages().print(listed)
     for failure in errors:
         show_error(failure)
-    return 1 if errors else 0
+    unknown = unknown_settings()
+    for setting in unknown:
+        messages().print(f"[yellow]Warning:[/] {escaped(str(setting))}", soft_wrap=True)
+    return 1 if errors or unknown else 0
 
 
-def _settings_table() -> Table:
-    rows = table("setting", "value", "from")
-    fields = ["taxi_home", *(field for test in CONNECTION_TESTS for field in test.fields)]
-    for field in fields:
-        rows.add_row(field.upper(), escaped(settings().redacted(field)), settings().origin(field))
-    return rows
+def _result(test: ConnectionTest, settings: Settings) -> tuple[str, str]:
+    if test.setting and getattr(settings, test.setting) is None:
+        return "off", f"{test.setting.upper()} is unset"
+    return "ok", test.run(settings)
+
+
+def setting_rows() -> list[tuple[str, str, str, str]]:
+    """Every setting, then the names that are none: name, value without secrets, origin, and `unknown` for the latter.
+
+    The value of an unknown name is not shown: it may be a secret.
+    """
+    known = [
+        (field.upper(), settings().redacted(field), settings().origin(field), "") for field in Settings.model_fields
+    ]
+    return [*known, *((unknown.name, "", unknown.place, "unknown") for unknown in unknown_settings())]
