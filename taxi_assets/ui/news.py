@@ -1,12 +1,13 @@
 """What becomes of runs, in a line each, for the terminal of `taxi dev`.
 
-The web server reads it from Dagster's records and writes it into a pipe; `taxi dev` prints it. So the terminal shows the
+The web server reads it from Dagster's records and writes it into a pipe; `taxi dev` prints it. So the terminal has the
 runs of other commands, too, and `taxi dev` itself loads no Dagster.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -78,14 +79,13 @@ def _reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 def write_news(instance: dg.DagsterInstance, since: float, pipe: int) -> None:
     """Looks every two seconds and writes what is new into the pipe, as lines of JSON, until nobody reads it."""
     while True:
-        with suppress(BlockingIOError):
-            try:
-                for news in read_news(instance, since):
-                    os.write(pipe, f"{json.dumps(asdict(news))}\n".encode())
-                    since = news.at
-            except BrokenPipeError:
-                return
-            except Exception:
-                # The database is lost for a moment; the web server goes on, too.
-                pass
+        try:
+            for news in read_news(instance, since):
+                os.write(pipe, f"{json.dumps(asdict(news))}\n".encode())
+                since = news.at
+        except BrokenPipeError:
+            return
+        except Exception:
+            # The database is lost for a moment; the web server goes on, too.
+            logging.getLogger("dagster").exception("The news of runs cannot be read.")
         time.sleep(LOOK_SECONDS)

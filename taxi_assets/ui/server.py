@@ -1,7 +1,7 @@
 """The web server of the UI: Dagster's application behind the guard.
 
-`python -m taxi_assets.ui.server PORT SOCKET WORKSPACE PIPE SINCE` is its process under `taxi dev`: the socket of the code
-server, the workspace file that names it, the pipe for the news of runs, and the time from which they are new.
+`python -m taxi_assets.ui.server PORT SOCKET WORKSPACE PIPE SINCE` is its process under `taxi dev`: the code server's
+socket, the workspace file that names it, the pipe for the news of runs, and when they begin to be new.
 """
 
 from __future__ import annotations
