@@ -6,18 +6,14 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from difflib import get_close_matches
 from enum import StrEnum
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from taxi_assets.errors import TaxiError, UsageError
+from taxi_assets.errors import TaxiError
 from taxi_assets.settings import settings
 from taxi_assets.stores.table import (
     BigQueryTable,
@@ -30,9 +26,7 @@ from taxi_assets.stores.table import (
 from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
-
-FOLDER = Path(__file__).parent / "defs"
-COMPONENT = "taxi_assets.components.TaxiPipeline"
+from taxi_assets.yaml_mistakes import Refused, one_of
 
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
 """Store → its asset, in the order in which a month reaches the stores."""
@@ -65,7 +59,7 @@ def _at_least(least: int) -> Callable[[int | None], int | None]:
 
     def check(value: int | None) -> int | None:
         if value is not None and value < least:
-            raise ValueError(f"{least} or more")
+            raise Refused(f"{least} or more")
         return value
 
     return check
@@ -135,12 +129,12 @@ class PipelineSpec(_Section):
     @classmethod
     def _valid_name(cls, value: str) -> str:
         if len(value) > LONGEST_NAME or not _NAME.fullmatch(value):
-            raise ValueError(
-                f"{value!r} is no name of a pipeline: lower-case letters and digits, words joined by single "
-                f"underscores, a letter first, {LONGEST_NAME} characters at most"
+            raise Refused(
+                "a name of lower-case letters and digits, words joined by single underscores, a letter first, "
+                f"{LONGEST_NAME} characters at most"
             )
         if value in RESERVED:
-            raise ValueError(f"{value!r} is reserved; so are {', '.join(RESERVED)}")
+            raise Refused(f"another name: {', '.join(RESERVED)} are reserved")
         return value
 
     @model_validator(mode="before")
@@ -152,14 +146,14 @@ class PipelineSpec(_Section):
     @classmethod
     def _valid_job(cls, value: str) -> str:
         if not _JOB_NAME.fullmatch(value) and "{{" not in value:
-            raise ValueError(f"{value!r} is no name of a job: letters, digits and underscores")
+            raise Refused("a name of letters, digits and underscores")
         return value
 
     @field_validator("service")
     @classmethod
     def _known_service(cls, value: str) -> str:
         if value not in SERVICES:
-            raise ValueError(f"the registry of columns has no service {value!r}; it has {', '.join(SERVICES)}")
+            raise Refused(f"a service of the registry of columns, {one_of(list(SERVICES))}", allowed=SERVICES)
         return value
 
     @field_validator("start")
@@ -167,14 +161,20 @@ class PipelineSpec(_Section):
     def _month(cls, value: str) -> str:
         try:
             return month_name(parse_month(value))
-        except TaxiError as error:
-            raise ValueError(f"{error.summary} Expected: a year and a month, like 2021-01") from None
+        except TaxiError:
+            raise Refused("a year and a month, like 2021-01") from None
+
+    @field_validator("reject")
+    @classmethod
+    def _columns_of_service(cls, value: Sequence[Rule], fields: ValidationInfo) -> Sequence[Rule]:
+        if service := SERVICES.get(fields.data.get("service", "")):
+            check_rules(value, service)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> PipelineSpec:
         if self.bigquery and not self.lake:
-            raise ValueError("BigQuery is loaded from the lake: declare `lake` as well")
-        check_rules(self.reject, self.trips)
+            raise Refused("`lake` beside `bigquery`: BigQuery is loaded from the lake", below=("bigquery",))
         return self
 
     @property
@@ -213,80 +213,3 @@ class PipelineSpec(_Section):
         if store == "bigquery" and self.bigquery:
             return str(bigquery_table(self.bigquery, settings().bigquery_project, settings().bigquery_dataset))
         return str(postgres_table(self.postgres, settings().postgres_schema))
-
-
-@cache
-def read_pipelines(folder: Path = FOLDER) -> dict[str, PipelineSpec]:
-    """The pipelines below a folder: name → pipeline.
-
-    Raises:
-        TaxiError: A file is no YAML, or not a valid pipeline.
-    """
-    specs = (_read_spec(path) for path in sorted(folder.glob("*/defs.yaml")))
-    return {spec.name: spec for spec in specs if spec}
-
-
-def pipeline_for(name: str) -> PipelineSpec:
-    """The pipeline of that name.
-
-    Raises:
-        UsageError: There is none; the error names those that there are, and the nearest.
-    """
-    pipelines = read_pipelines()
-    if name not in pipelines:
-        nearest = nearest_name(name, pipelines)
-        raise UsageError(
-            f"There is no pipeline {name!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
-            expected=f"one of: {', '.join(pipelines)}",
-            found=name,
-            next_step="correct the name, or add a folder with a defs.yaml to taxi_assets/defs",
-        )
-    return pipelines[name]
-
-
-def nearest_name(name: str, pipelines: Mapping[str, PipelineSpec]) -> str | None:
-    """The pipeline whose name, or whose service's name, is most like this one; None: none is."""
-    named = {
-        **{spec.service: spec.name for spec in reversed(list(pipelines.values()))},
-        **{each: each for each in pipelines},
-    }
-    found = get_close_matches(name.lower(), named, n=1)
-    return named[found[0]] if found else None
-
-
-def _read_spec(path: Path) -> PipelineSpec | None:
-    """The pipeline of a file; None where the file is another component's."""
-    try:
-        document = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise UsageError("A pipeline's file is no YAML.", found=str(error), where=str(path)) from None
-    attributes = document.get("attributes") or {}
-    if document.get("type") != COMPONENT and "service" not in attributes:
-        return None
-    try:
-        return PipelineSpec.model_validate({"name": path.parent.name, **attributes})
-    except ValidationError as error:
-        raise _invalid(path, error) from None
-
-
-def _invalid(path: Path, error: ValidationError) -> TaxiError:
-    mistakes = error.errors(include_url=False)
-    missing = [_key(mistake["loc"]) for mistake in mistakes if mistake["type"] == "missing"]
-    wrong = [f"{_key(mistake['loc'])}: {_explanation(mistake)}" for mistake in mistakes if mistake["type"] != "missing"]
-    return UsageError(
-        f"A pipeline's file lacks {' and '.join(missing)}." if missing else "A pipeline's file is not valid.",
-        expected="attributes like those of taxi_assets/defs/yellow/defs.yaml",
-        found="; ".join(wrong) or None,
-        where=str(path),
-        next_step="correct the file",
-    )
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "attributes"
-
-
-def _explanation(mistake: Any) -> str:
-    if mistake["type"] == "extra_forbidden" and len(mistake["loc"]) == 1:
-        return f"no such key; the keys are {', '.join(PipelineSpec.model_fields)}"
-    return str(mistake["msg"]).removeprefix("Value error, ")

@@ -18,7 +18,8 @@ from taxi_assets.automation.publication import publication_sensor
 from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.automation.schedules import schedule
 from taxi_assets.definitions import defs
-from taxi_assets.pipeline import Publication, Schedule, pipeline_for
+from taxi_assets.pipeline import Publication, Schedule
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from taxi_assets.errors import TaxiError, UsageError
-from taxi_assets.pipeline import pipeline_for, read_pipelines
+from taxi_assets.errors import UsageError
+from taxi_assets.pipelines import pipeline_for, read_files, read_pipelines
 from taxi_assets.trips.rules import Rule
 
 TYPE = "type: taxi_assets.components.TaxiPipeline\n"
@@ -48,7 +48,7 @@ def test_the_folder_names_the_pipeline_and_its_job_unless_the_file_does(tmp_path
     named = yaml.safe_load(short)
     named["attributes"]["name"] = "green_strict"
     (tmp_path / "red" / "defs.yaml").write_text(TYPE + yaml.safe_dump(named))
-    read_pipelines.cache_clear()
+    read_files.cache_clear()
     (found,) = read_pipelines(tmp_path).values()
     assert (found.name, found.job, found.service) == ("green_strict", "green_strict_etl", "green")
 
@@ -62,17 +62,17 @@ def test_the_folder_names_the_pipeline_and_its_job_unless_the_file_does(tmp_path
         ("red__cab", "joined by single underscores"),
         ("red_", "joined by single underscores"),
         ("r" * 41, "40 characters at most"),
-        ("rejected", "'rejected' is reserved"),
-        ("files", "'files' is reserved"),
+        ("rejected", "are reserved"),
+        ("files", "are reserved"),
     ],
 )
 def test_a_name_that_a_store_does_not_take_is_refused(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "defs.yaml").write_text(TYPE + GOOD)
-    with pytest.raises(UsageError, match="not valid") as raised:
-        read_pipelines(tmp_path)
-    assert says in raised.value.details["Found"]
-    assert raised.value.details["Where"] == str(tmp_path / name / "defs.yaml")
+    error = read_files(tmp_path).broken[name]
+    assert error.mistakes[0].key == "attributes.name"
+    assert says in error.details["Expected"]
+    assert error.details["Where"].startswith(f"{tmp_path / name / 'defs.yaml'}, line ")
 
 
 def test_a_new_rule_makes_a_new_version() -> None:
@@ -86,47 +86,47 @@ def test_a_new_rule_makes_a_new_version() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("attributes: {service: [", "A pipeline's file is no YAML."),
-        (f"attributes: {{service: green, {REST}}}", "A pipeline's file lacks reject."),
-        (f"attributes: {{{REST}}}", "A pipeline's file lacks service and reject."),
+        ("attributes: {service: [", "expected the node content"),
+        (f"attributes: {{service: green, {REST}}}", "a mistake in attributes.reject."),
+        (f"attributes: {{{REST}}}", "attributes.service: found nothing"),
     ],
 )
 def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(TaxiError, match=says) as raised:
-        read_pipelines(write(tmp_path, text))
-    assert str(tmp_path / "red" / "defs.yaml") in str(raised.value)
+    error = read_files(write(tmp_path, text)).broken["red"]
+    assert says in str(error)
+    assert str(tmp_path / "red" / "defs.yaml") in str(error)
 
 
 @pytest.mark.parametrize(
     ("changed", "key", "says"),
     [
-        ("jobb: x", "jobb", "no such key; the keys are name, service, job, owners, reject"),
-        ("lake: {shape: week}", "lake.shape", "Input should be 'month' or 'date'"),
-        ("schedule: {cron: 0 5 * * *, state: on}", "schedule.state", "Input should be 'running' or 'stopped'"),
+        ("jobb: x", "jobb", "one of: name, service, job, owners, reject"),
+        ("lake: {shape: week}", "lake.shape", "one of: month, date"),
+        ("schedule: {cron: 0 5 * * *, state: on}", "schedule.state", "one of: running, stopped"),
         ("publication: {newest_months: 0}", "publication.newest_months", "1 or more"),
         ("freshness: {days: -1}", "freshness.days", "0 or more"),
         ("start: 20-05", "start", "a year and a month, like 2021-01"),
-        ("reject: [{column: vendor_id, equals: x}]", "reject.0.equals", "a finite number"),
-        ("service: red", "service", "no service 'red'; it has yellow, green"),
-        ("bigquery: {dataset: a, table: b}", "attributes", "declare `lake` as well"),
-        ("bigquery: {dataset: a, table: b, project: c}", "bigquery", "the keys are dataset and table"),
-        ("postgres: {dataset: a, table: b}", "postgres", "the keys are schema and table"),
-        ("postgres: {namespace: a, name: b}", "postgres", "the keys are schema and table"),
-        ("postgres: {schema: '{{ env.A }}', table: b}", "postgres", "'{{ env.A }}' is a template"),
-        ("schedule: {cron: '{{ env.A }}'}", "schedule.cron", "'{{ env.A }}' is a template"),
-        ("job: my-job", "job", "'my-job' is no name of a job"),
-        ("job: '{{ env.A }}'", "job", "'{{ env.A }}' is a template"),
+        ("reject: [{column: vendor_id, equals: x}]", "reject[0].equals", "a finite number"),
+        ("service: red", "service", "one of: yellow, green"),
+        ("bigquery: {dataset: a, table: b}", "bigquery", "`lake` beside `bigquery`"),
+        ("bigquery: {dataset: a, table: b, project: c}", "bigquery.project", "the keys dataset and table"),
+        ("postgres: {dataset: a, table: b}", "postgres.dataset", "the keys schema and table"),
+        ("postgres: {namespace: a, name: b}", "postgres.name", "the keys schema and table"),
+        ("postgres: {schema: '{{ env.A }}', table: b}", "postgres", "a template is resolved by Dagster alone"),
+        ("schedule: {cron: '{{ env.A }}'}", "schedule.cron", "a template is resolved by Dagster alone"),
+        ("job: my-job", "job", "letters, digits and underscores"),
+        ("job: '{{ env.A }}'", "job", "a template is resolved by Dagster alone"),
     ],
 )
 def test_a_key_that_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, changed: str, key: str, says: str) -> None:
     document = yaml.safe_load(GOOD)
     document["attributes"].update(yaml.safe_load(changed))
-    with pytest.raises(TaxiError, match="file is not valid") as raised:
-        read_pipelines(write(tmp_path, yaml.safe_dump(document)))
-    assert raised.value.details["Where"] == str(tmp_path / "red" / "defs.yaml")
-    assert raised.value.details["Found"].startswith(f"{key}: ")
-    assert says in raised.value.details["Found"]
-    assert raised.value.details["Intact"] == "nothing was started"
+    error = read_files(write(tmp_path, yaml.safe_dump(document))).broken["red"]
+    (mistake,) = error.mistakes
+    assert mistake.key == f"attributes.{key}"
+    assert says in error.details["Expected"]
+    assert error.details["Where"].startswith(f"{tmp_path / 'red' / 'defs.yaml'}, line ")
+    assert error.details["Intact"] == "nothing was started"
 
 
 def test_the_file_of_another_component_is_no_pipeline(tmp_path: Path) -> None:

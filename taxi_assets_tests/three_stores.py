@@ -19,7 +19,7 @@ from rich.console import Console
 from taxi_assets.cli import verify
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.local import postgres as embedded
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google import resource as google

@@ -8,7 +8,7 @@ from typing import Any
 
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.query import print_rows
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.stores.postgres.load_log import log_exists
 from taxi_assets.trips.months import parse_months
 

@@ -13,7 +13,8 @@ from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.screen import Lines, ProgressBars, escaped, messages, show_error
 from taxi_assets.errors import TaxiError
 from taxi_assets.instance.home import set_dagster_home
-from taxi_assets.pipeline import PipelineSpec, pipeline_for
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.trips.months import month_name, parse_month
 
 

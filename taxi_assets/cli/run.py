@@ -16,7 +16,8 @@ from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.errors import TaxiError, UsageError
-from taxi_assets.pipeline import PipelineSpec, pipeline_for
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import TripSource, source_from_settings, source_named
 from taxi_assets.stores.month import LoadEntry

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.screen import messages, table
-from taxi_assets.pipeline import PipelineSpec, pipeline_for, read_pipelines
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import pipeline_for, read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.postgres import verify as postgres

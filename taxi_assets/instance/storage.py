@@ -23,7 +23,7 @@ from taxi_assets.instance.dagster_private import (
     as_observation,
 )
 from taxi_assets.instance.home import dagster_folder
-from taxi_assets.pipeline import read_pipelines
+from taxi_assets.pipelines import read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect, lock, postgres_address
 from taxi_assets.stores.postgres.schema import create_schema

@@ -13,6 +13,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import SOURCE_MONTH, Column
 from taxi_assets.trips.months import month_name
+from taxi_assets.yaml_mistakes import Refused
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -89,19 +90,20 @@ class TableRef(BaseModel):
 def refuse_template(value: Any) -> Any:
     """Refuses a value of a YAML file that is a template: Dagster would resolve it, the command line would not."""
     if isinstance(value, str) and "{{" in value:
-        raise ValueError(f"{value!r} is a template; write the value, or use a setting of .env")
+        raise Refused("the value itself, or a setting of .env: a template is resolved by Dagster alone")
     return value
 
 
 def _declared_with(*keys: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         if isinstance(value, dict):
-            if set(value) != set(keys):
-                raise ValueError(f"the keys are {' and '.join(keys)}; found {', '.join(sorted(value))}")
+            for key in value:
+                if key not in keys:
+                    raise Refused(f"the keys {' and '.join(keys)}", allowed=keys, below=(key,), word=str(key))
             for part in value.values():
                 refuse_template(part)
         elif isinstance(value, TableRef) and value.database:
-            raise ValueError("the project is a setting: GCP_PROJECT")
+            raise Refused("the project as a setting: GCP_PROJECT")
         return value
 
     return BeforeValidator(check)

@@ -12,9 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import ColumnType, Service
 from taxi_assets.trips.values import integer, number
+from taxi_assets.yaml_mistakes import Refused, one_of
+
+_CONDITIONS = {
+    "missing": "{column} missing",
+    "equals": "{column} = {equals:g}",
+    "at_most": "{column} <= {at_most:g}",
+}
+"""Condition → the reason that its rule gives by default."""
 
 
 class Rule(BaseModel):
@@ -30,27 +37,26 @@ class Rule(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_condition(cls, data: object) -> object:
-        if not isinstance(data, dict):
+    def _with_reason(cls, data: object) -> object:
+        if not isinstance(data, dict) or data.get("reason"):
             return data
-        conditions = {
-            "missing": "{column} missing",
-            "equals": "{column} = {equals:g}",
-            "at_most": "{column} <= {at_most:g}",
-        }
-        given = [name for name in conditions if data.get(name) is not None]
-        if len(given) != 1:
-            raise ValueError("a rule has exactly one of `missing: true`, `equals: number`, `at_most: number`")
-        if not data.get("reason") and (given == ["missing"] or isinstance(data[given[0]], int | float)):
-            return {**data, "reason": conditions[given[0]].format(**{"column": "", **data})}
+        given = [name for name in _CONDITIONS if data.get(name) is not None]
+        if given == ["missing"] or (len(given) == 1 and isinstance(data[given[0]], int | float)):
+            return {**data, "reason": _CONDITIONS[given[0]].format(**{"column": "", **data})}
         return data
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Rule:
+        if sum(getattr(self, name) is not None for name in _CONDITIONS) != 1:
+            raise Refused("exactly one of `missing: true`, `equals: number`, `at_most: number`")
+        return self
 
     # A validator, since a Dagster component cannot resolve constrained fields.
     @field_validator("equals", "at_most", mode="before")
     @classmethod
     def _finite_number(cls, value: object) -> object:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
-            raise ValueError("a finite number")
+            raise Refused("a finite number")
         return value
 
     def matches(self, trips: pa.RecordBatch) -> pa.BooleanArray:
@@ -69,17 +75,18 @@ def check_rules(rules: Sequence[Rule], service: Service) -> None:
     """Refuses rules that cannot be applied to a service's trips.
 
     Raises:
-        TaxiError: The service has no such column, or a number is compared with a column that holds no numbers.
+        Refused: The service has no such column, or a number is compared with a column that holds no numbers.
     """
     numbers = [c.name for c in service.columns if c.type in (ColumnType.SMALLINT, ColumnType.DOUBLE)]
-    for rule in rules:
+    for index, rule in enumerate(rules):
         allowed = [column.name for column in service.columns] if rule.missing else numbers
         if rule.column not in allowed:
-            raise TaxiError(
-                f"The rule {rule.reason!r} cannot be applied to {service.name} trips.",
-                expected=f"one of the columns {', '.join(allowed)}",
-                found=rule.column,
-                next_step="correct the rule in the pipeline's YAML",
+            kind = "a column" if rule.missing else "a column of numbers"
+            raise Refused(
+                f"{kind} of {service.name}, {one_of(allowed)}",
+                allowed=allowed,
+                below=(index, "column"),
+                word=rule.column,
             )
 
 

@@ -12,7 +12,7 @@ import dagster as dg
 from taxi_assets.environment import Environment, with_environment
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
-from taxi_assets.pipeline import read_pipelines
+from taxi_assets.pipelines import read_pipelines
 from taxi_assets.webhook.schemas import ReportMaterialization, RequestRefused, StartRun
 
 _KEY_NAMESPACE = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")

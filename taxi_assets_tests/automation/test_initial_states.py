@@ -6,7 +6,8 @@ import dagster as dg
 import pytest
 
 from taxi_assets.definitions import defs
-from taxi_assets.pipeline import PipelineSpec, read_pipelines
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import read_pipelines
 
 PIPELINES = read_pipelines()
 

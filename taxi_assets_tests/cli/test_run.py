@@ -6,7 +6,7 @@ import pytest
 
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.run import chosen_stores
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 
 
 @pytest.mark.parametrize(

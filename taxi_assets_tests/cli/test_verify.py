@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded, outdated_months
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.stores.postgres.connection import READER, connect_as
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY
 from taxi_assets_tests.three_stores import ALL, TABLE, ThreeStores

@@ -22,7 +22,7 @@ import yaml
 
 from taxi_assets.local import postgres_files
 from taxi_assets.local.service import free_port
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import PROJECT_ROOT, SOURCES, Settings
 from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import make_month

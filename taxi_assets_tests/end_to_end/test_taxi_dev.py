@@ -18,7 +18,7 @@ import requests
 from taxi_assets.automation.run_requests import newest_months
 from taxi_assets.local import postgres as embedded
 from taxi_assets.local.service import free_port
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets.ui.token import read_token

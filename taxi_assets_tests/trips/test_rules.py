@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import GREEN, YELLOW
 from taxi_assets.trips.rules import Rule, check_rules, matching_rules
+from taxi_assets.yaml_mistakes import Refused
 from taxi_assets_tests.trips.made import MISSING, NO_DISTANCE, ZERO
 
 
@@ -71,10 +71,10 @@ def test_the_first_rule_that_fits_counts() -> None:
     ],
 )
 def test_a_rule_that_does_not_suit_the_service_is_refused(rule: Rule) -> None:
-    with pytest.raises(TaxiError) as caught:
+    with pytest.raises(Refused) as caught:
         check_rules([MISSING, rule], YELLOW)
-    assert caught.value.details["Found"] == rule.column
-    assert "passenger_count" in caught.value.details["Expected"]
+    assert (caught.value.below, caught.value.word) == ((1, "column"), rule.column)
+    assert "passenger_count" in caught.value.expected
 
 
 def test_rules_that_suit_are_taken() -> None:

@@ -11,7 +11,8 @@ from pydantic import Field, field_validator
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
 from taxi_assets.errors import TaxiError
-from taxi_assets.pipeline import PipelineSpec, pipeline_for
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.loaded import HeldLoad, held_load
 from taxi_assets.stores.bigquery.metadata import table_metadata

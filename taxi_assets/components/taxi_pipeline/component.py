@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from taxi_assets.automation.freshness import freshness
 from taxi_assets.automation.publication import publication_sensor
@@ -13,25 +14,24 @@ from taxi_assets.automation.schedules import schedule
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline import assets, checks
 from taxi_assets.components.taxi_pipeline.assets import months_since
+from taxi_assets.components.yaml_component import YamlComponent
 from taxi_assets.pipeline import PipelineSpec
 
 
-class TaxiPipeline(PipelineSpec, dg.Component, dg.Resolvable):
+class TaxiPipeline(PipelineSpec, YamlComponent):
     """One taxi service: its files are fetched month by month, cleaned, and loaded into the stores.
 
     Makes the assets `{name}/raw_taxi`, `clean_taxi`, `rejected_taxi`, `postgres_table`, `gcs_parquet` and
     `bigquery_table`, their checks, a job that runs all of them for a month, and what starts it.
     """
 
-    # The file need not give it: see `load`.
+    # The file need not give it: see `given_by`.
     name: str = Field("", description=PipelineSpec.model_fields["name"].description)
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Makes the component from its file; without a name there, the folder gives it."""
-        if attributes is not None and not getattr(attributes, "name", ""):
-            attributes = attributes.model_copy(update={"name": context.path.name})
-        return super().load(attributes, context)
+    def given_by(cls, folder: Path) -> dict[str, Any]:
+        """The name, by default the folder's."""
+        return {"name": folder.name}
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Makes the assets, the checks, the job, and what starts it."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from taxi_assets.components import LocalFiles
-from taxi_assets.pipeline import FOLDER
+from taxi_assets.pipelines import FOLDER
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets_tests.stores.clouds import names

@@ -16,7 +16,7 @@ from taxi_assets.components import Summaries
 from taxi_assets.components.summaries.zones import read_zones
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TaxiError
-from taxi_assets.pipeline import FOLDER
+from taxi_assets.pipelines import FOLDER
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager

@@ -12,7 +12,7 @@ import yaml
 
 from taxi_assets.components import TaxiPipeline
 from taxi_assets.components.taxi_pipeline.checks import clean_checks
-from taxi_assets.pipeline import FOLDER
+from taxi_assets.pipelines import FOLDER
 from taxi_assets.trips.clean import Cleaning, clean_file
 from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.rules import Rule
@@ -27,8 +27,7 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 @pytest.fixture(scope="module")
 def pipeline() -> TaxiPipeline:
     document = yaml.safe_load((FOLDER / "yellow" / "defs.yaml").read_text())
-    found: TaxiPipeline = TaxiPipeline.resolve_from_dict(document["attributes"])
-    return found
+    return TaxiPipeline(name="yellow", **document["attributes"])
 
 
 def cleaned(

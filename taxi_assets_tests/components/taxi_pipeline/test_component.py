@@ -12,7 +12,8 @@ import pytest
 import yaml
 from dagster.components.testing import create_defs_folder_sandbox
 
-from taxi_assets.pipeline import FOLDER
+from taxi_assets.pipelines import FOLDER
+from taxi_assets.yaml_files import InvalidYaml
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")
 
@@ -38,20 +39,20 @@ def test_the_file_as_it_is_loads() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda a: a.update(service="purple"), ["no service 'purple'", "yellow, green"]),
+        (lambda a: a.update(service="purple"), ["attributes.service", "one of: yellow, green"]),
         (lambda a: a["reject"][0].update(equals=3), ["exactly one of `missing: true`"]),
-        (lambda a: a["reject"][2].update(column="trip_distanze"), ["trip_distanze", "cannot be applied to green"]),
-        (lambda a: a["reject"][2].update(column="store_and_fwd_flag"), ["cannot be applied to green trips"]),
+        (lambda a: a["reject"][2].update(column="trip_distanze"), ["trip_distanze", "a column of numbers of green"]),
+        (lambda a: a["reject"][2].update(column="store_and_fwd_flag"), ["a column of numbers of green"]),
         (lambda a: a["reject"][0].update(colour="red"), ["colour"]),
         (lambda a: a.update(most_pickups_outside=2), ["most_pickups_outside"]),
         (lambda a: a.update(jobb="x"), ["jobb"]),
-        (lambda a: a.pop("job"), ["job"]),
+        (lambda a: a.pop("reject"), ["attributes.reject"]),
         (lambda a: a["postgres"].pop("table"), ["table"]),
-        (lambda a: a.update(postgres={"dataset": "a", "table": "b"}), ["postgres", "the keys are schema and table"]),
-        (lambda a: a.update(postgres={"namespace": "a", "name": "b"}), ["postgres", "the keys are schema and table"]),
-        (lambda a: a["bigquery"].update(project="p"), ["bigquery", "the keys are dataset and table"]),
-        (lambda a: a["postgres"].update(schema="{{ env.A }}"), ["postgres", "is a template"]),
-        (lambda a: a["schedule"].update(cron="{{ env.A }}"), ["schedule", "is a template"]),
+        (lambda a: a.update(postgres={"dataset": "a", "table": "b"}), ["postgres", "the keys schema and table"]),
+        (lambda a: a.update(postgres={"namespace": "a", "name": "b"}), ["postgres", "the keys schema and table"]),
+        (lambda a: a["bigquery"].update(project="p"), ["bigquery", "the keys dataset and table"]),
+        (lambda a: a["postgres"].update(schema="{{ env.A }}"), ["postgres", "a template"]),
+        (lambda a: a["schedule"].update(cron="{{ env.A }}"), ["schedule", "a template"]),
     ],
 )
 def test_what_is_wrong_is_named(change: Change, says: list[str]) -> None:
@@ -62,5 +63,6 @@ def test_what_is_wrong_is_named(change: Change, says: list[str]) -> None:
     cause: BaseException = raised.value
     while cause.__cause__:
         cause = cause.__cause__
+    assert isinstance(cause, InvalidYaml)
     for text in says:
         assert text in str(cause)

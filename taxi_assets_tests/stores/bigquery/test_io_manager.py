@@ -7,7 +7,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from taxi_assets.pipeline import pipeline_for
+from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google.resource import GoogleCloud
