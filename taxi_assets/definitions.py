@@ -14,7 +14,7 @@ from taxi_assets.instance.executor import EXECUTOR
 from taxi_assets.settings import PROJECT_ROOT, settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, BigQueryIOManager, DataFrameIOManager
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.intermediate import RawFileIOManager, TripTableIOManager
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.postgres.io_manager import PostgresIOManager
@@ -34,7 +34,7 @@ def defs() -> dg.Definitions:
     """Every pipeline, with the resources of this environment."""
     home = str(settings().taxi_home)
     postgres = PostgresResource.from_settings(settings())
-    cloud = GoogleCloud.from_settings(settings())
+    cloud = GoogleCloudResource.from_settings(settings())
     return dg.Definitions.merge(
         # load_from_defs_folder also imports every installed package with components, such as dagster_gcp: 1.2 s more.
         dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(DEFS),

@@ -18,7 +18,7 @@ from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.services import SERVICES
 from taxi_assets.settings import Settings, settings
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.postgres.connection import PostgresAddress
 from taxi_assets_tests import servers
 from taxi_assets_tests.external_postgres import DEBIAN
@@ -199,37 +199,37 @@ _numbers = count()
 
 @pytest.fixture(scope="session")
 @servers.starts_server
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloud]:
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloudResource]:
     """The emulators of this test session: real servers, stopped at its end."""
     home = tmp_path_factory.mktemp("cloud")
-    yield GoogleCloud(home=str(home))
+    yield GoogleCloudResource(home=str(home))
     for server in (BIGQUERY, CLOUD_STORAGE):
         server.stop(home)
 
 
 @pytest.fixture
-def cloud(services: GoogleCloud) -> GoogleCloud:
+def cloud(services: GoogleCloudResource) -> GoogleCloudResource:
     """These services with a bucket and a dataset that no other test uses."""
     number = next(_numbers)
     services.storage().create_bucket(f"lake-{number}")
-    return GoogleCloud(home=services.home, bucket=f"lake-{number}", dataset=f"trips_{number}")
+    return GoogleCloudResource(home=services.home, bucket=f"lake-{number}", dataset=f"trips_{number}")
 
 
 @pytest.fixture
-def three(cloud: GoogleCloud, postgres: PostgresAddress, home: Path, tmp_path: Path) -> Iterator[ThreeStores]:
+def three(cloud: GoogleCloudResource, postgres: PostgresAddress, home: Path, tmp_path: Path) -> Iterator[ThreeStores]:
     """All three stores, with a ledger of their own."""
     with three_stores(cloud, postgres, home, tmp_path) as found:
         yield found
 
 
 @pytest.fixture
-def proxied(cloud: GoogleCloud) -> Iterator[tuple[GoogleCloud, Proxy, Proxy]]:
+def proxied(cloud: GoogleCloudResource) -> Iterator[tuple[GoogleCloudResource, Proxy, Proxy]]:
     """The same services behind a proxy each, of Cloud Storage and of BigQuery."""
     home = Path(cloud.home)
     with in_front_of(CLOUD_STORAGE, home) as storage, in_front_of(BIGQUERY, home) as bigquery:
         behind = cloud.model_dump(include={"home", "bucket", "project", "dataset"})
         yield (
-            GoogleCloud(kind="emulator", storage_url=storage.url, bigquery_url=bigquery.url, **behind),
+            GoogleCloudResource(kind="emulator", storage_url=storage.url, bigquery_url=bigquery.url, **behind),
             storage,
             bigquery,
         )

@@ -23,7 +23,7 @@ from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.google import resource as google
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.lake.manifest import read_manifest
 from taxi_assets.stores.month import CleanedMonth
@@ -41,7 +41,7 @@ _numbers = count()
 class ThreeStores:
     """A home of its own, on servers of the test session."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
     postgres: PostgresResource
     address: PostgresAddress
     folder: Path
@@ -123,7 +123,9 @@ class ThreeStores:
 
 
 @contextmanager
-def three_stores(cloud: GoogleCloud, postgres: PostgresAddress, home: Path, folder: Path) -> Iterator[ThreeStores]:
+def three_stores(
+    cloud: GoogleCloudResource, postgres: PostgresAddress, home: Path, folder: Path
+) -> Iterator[ThreeStores]:
     """A home whose ledger, bucket and dataset no other test uses."""
     name = f"three_{next(_numbers)}"
     embedded.ensure(home, database=name)

@@ -30,7 +30,7 @@ def cloud_records(pipeline: PipelineSpec, store: str, months: Collection[date]) 
         TransientError: The store was lost.
         TaxiError: It refuses.
     """
-    from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.google.cloud import GoogleCloud
 
     if not months:
         return {}

@@ -47,7 +47,7 @@ def _postgres(settings: Settings) -> str:
 
 
 def _lake(settings: Settings) -> str:
-    from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.google.cloud import GoogleCloud
     from taxi_assets.stores.lake.manifest import list_bucket
 
     cloud = GoogleCloud.from_settings(settings)
@@ -57,7 +57,7 @@ def _lake(settings: Settings) -> str:
 
 def _bigquery(settings: Settings) -> str:
     from taxi_assets.stores.bigquery.query import query
-    from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.google.cloud import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings)
     with query(cloud, "SELECT 1", settings.bigquery_max_bytes_billed) as answer:

@@ -34,7 +34,7 @@ def query_bigquery(query: str, *, csv: bool) -> None:
         TaxiError: The query is wrong, not permitted or too expensive, or BigQuery cannot be reached.
     """
     from taxi_assets.stores.bigquery.query import query as bigquery_query
-    from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.google.cloud import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings())
     with bigquery_query(cloud, query, settings().bigquery_max_bytes_billed) as answer:

@@ -117,7 +117,7 @@ def _counted(
 ) -> Iterator[VerifiedMonth]:
     from taxi_assets.files import work_folder
     from taxi_assets.stores.bigquery import verify as bigquery
-    from taxi_assets.stores.google.resource import GoogleCloud
+    from taxi_assets.stores.google.cloud import GoogleCloud
     from taxi_assets.stores.lake import verify as lake
 
     cloud = GoogleCloud.from_settings(settings())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow.parquet as pq
 
 from taxi_assets.stores.bigquery.query import query
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets_tests.proxy import Answer, Forward, Request
 from taxi_assets_tests.taxi_command import Taxi

@@ -13,7 +13,7 @@ import pytest
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets_tests.end_to_end.cloud_stores import google, in_bigquery, objects
 from taxi_assets_tests.faulty_server import FaultyServer

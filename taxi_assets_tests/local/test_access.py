@@ -17,7 +17,7 @@ from taxi_assets.local.access import Access, home_secret, secret_file
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
 from taxi_assets.local.service import LocalServer
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets_tests.proxy import Proxy
 
 BOTH = pytest.mark.parametrize("server", [BIGQUERY, CLOUD_STORAGE], ids=lambda server: server.name)

@@ -11,7 +11,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
 from taxi_assets.local.cloud_storage import objects_folder
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 
 pytestmark = pytest.mark.servers
 

@@ -16,7 +16,7 @@ from google.api_core.exceptions import BadRequest, Conflict
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 
 pytestmark = pytest.mark.servers
 
@@ -33,7 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleCloud]:
 
 
 def test_processes_that_ask_at_the_same_time_start_each_server_once(cloud: GoogleCloud) -> None:
-    code = f"from taxi_assets.stores.google.resource import GoogleCloud; GoogleCloud(home={cloud.home!r}).bigquery()"
+    code = f"from taxi_assets.stores.google.cloud import GoogleCloud; GoogleCloud(home={cloud.home!r}).bigquery()"
     asking = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait(120) for process in asking] == [0, 0, 0]
     home = str(cloud.home)

@@ -22,7 +22,7 @@ from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
 from taxi_assets.local.sample_source import SAMPLE_SOURCE
 from taxi_assets.local.services import SERVICES
 from taxi_assets.settings import Settings
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets_tests.servers import starts_server
 

@@ -13,7 +13,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage import Blob, Bucket
 
 from taxi_assets.local.preconditions import Generations
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 
 WRITERS, ADDED = 2, 15
 

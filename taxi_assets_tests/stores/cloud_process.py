@@ -9,7 +9,7 @@ from typing import Any
 
 from taxi_assets.stores.bigquery import month as bigquery_month
 from taxi_assets.stores.bigquery.load import load_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake import intents
 from taxi_assets.stores.lake import load as lake
 from taxi_assets.stores.lake.files import Shape

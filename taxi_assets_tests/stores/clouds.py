@@ -8,7 +8,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import LakeLoadResult, store_month
 from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest

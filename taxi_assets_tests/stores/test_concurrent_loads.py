@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TransientError
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake import load as lake_load
 from taxi_assets.stores.lake.copies import lagging_copies, write_copies
 from taxi_assets.stores.lake.io_manager import LakeIOManager

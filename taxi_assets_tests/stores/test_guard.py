@@ -13,7 +13,7 @@ from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
 from taxi_assets.stores.bigquery.verify import count_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets.stores.month import CleanedMonth, Provenance

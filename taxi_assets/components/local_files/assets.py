@@ -18,7 +18,8 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.metadata import look
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import TableRef
 
 GROUP = "local_files"
@@ -53,7 +54,7 @@ def sorted_file() -> dg.AssetsDefinition:
         pool="lake",
     )
     def sort_file(
-        context: dg.AssetExecutionContext, cloud: GoogleCloud
+        context: dg.AssetExecutionContext, cloud: GoogleCloudResource
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         name = context.partition_key
         with dagster_failures(), work_folder(settings().taxi_home, f"file-{table_name(name)}") as folder:
@@ -139,7 +140,7 @@ def file_table(dataset: str) -> dg.AssetsDefinition:
         retry_policy=RETRIES,
         pool="bigquery",
     )
-    def load(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> dg.MaterializeResult[None]:
+    def load(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> dg.MaterializeResult[None]:
         name = context.partition_key
         with dagster_failures(), work_folder(settings().taxi_home, f"typed-{table_name(name)}") as folder:
             demand_ownership(context.instance, TABLE, FILES, name)

@@ -13,7 +13,7 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.stores.bigquery.replace import Objects, Replaced, replace_table
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.bigquery.schema import LABELS, ensure_dataset
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import LakeFile
 from taxi_assets.stores.lake.objects import put, remove
 from taxi_assets.stores.lake.resource import lake_session

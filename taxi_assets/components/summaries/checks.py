@@ -11,7 +11,7 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql
 from taxi_assets.stores.bigquery.verify import count_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import Column
 from taxi_assets.trips.months import parse_month
@@ -39,7 +39,7 @@ def adds_up(
     )
 
     @dg.multi_asset_check(name=f"{service.service}_{name}_check", specs=[spec])
-    def check(context: dg.AssetCheckExecutionContext, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
+    def check(context: dg.AssetCheckExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.AssetCheckResult]:
         month = parse_month(context.partition_key)
         with dagster_failures():
             month_rows, month_cents = count_month(cloud, service.trips_table, month)

@@ -10,7 +10,7 @@ from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import PER_DAY
 from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
@@ -69,7 +69,7 @@ def trips_per_day(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefini
         deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="data_frames",
     )
-    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.Output[Any]]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.Output[Any]]:
         month = parse_month(context.partition_key)
         with dagster_failures():
             held = service.held_in_bigquery(cloud, context)

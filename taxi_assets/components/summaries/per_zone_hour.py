@@ -12,7 +12,7 @@ from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
 from taxi_assets.components.summaries.plots import busiest_zones
 from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.failures import dagster_failures
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 from taxi_assets.trips.months import parse_month
@@ -35,7 +35,7 @@ def trips_per_zone_hour(service: ServiceSummaries, table: TableRef) -> dg.Assets
         deps=[service.key("clean_taxi"), service.key("bigquery_table")],
         io_manager_key="arrow_tables",
     )
-    def count(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.Output[Any]]:
+    def count(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.Output[Any]]:
         with dagster_failures():
             held = service.held_in_bigquery(cloud, context)
             if held is None:

@@ -14,7 +14,7 @@ from taxi_assets.stores.bigquery.metadata import INTACT, output_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.values import CENTS_SQL
@@ -54,7 +54,7 @@ def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: Table
         "sql",
         deps=[service.key("bigquery_table"), ZONES_KEY],
     )
-    def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloud) -> Iterator[dg.MaterializeResult[None]]:
+    def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.MaterializeResult[None]]:
         month = parse_month(context.partition_key)
         with dagster_failures():
             if service.held_in_bigquery(cloud, context) is None:

@@ -17,7 +17,7 @@ from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.loaded import HeldLoad, held_load
 from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.cleaned import CleanedFiles
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.table import BigQueryTable, Table, TableRef
 from taxi_assets.trips.columns import SERVICES, Service
 from taxi_assets.trips.months import parse_month

@@ -19,7 +19,7 @@ from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.metadata import INTACT, table_metadata
 from taxi_assets.stores.bigquery.resource import bigquery_session
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
 
 TLC_ZONES = 265
@@ -92,7 +92,7 @@ def zone_table_checks(table: TableRef) -> dg.AssetChecksDefinition:
     )
 
     @dg.multi_asset_check(name="taxi_zones_checks", specs=[all_there, unique])
-    def check(cloud: GoogleCloud) -> Any:
+    def check(cloud: GoogleCloudResource) -> Any:
         doing = "Counting taxi_zones in BigQuery"
         with dagster_failures(), bigquery_session(cloud, doing, table, INTACT) as session:
             counts = "COUNT(*) AS zones, COUNT(DISTINCT location_id) AS ids"

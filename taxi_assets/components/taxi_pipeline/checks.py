@@ -18,7 +18,7 @@ from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.verify import count_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.lake.verify import read_back
 from taxi_assets.stores.postgres.resource import PostgresResource
@@ -189,7 +189,7 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         },
     )
     def lake_checks_op(
-        gcs_parquet: LakeLoad, clean_taxi: TripTable, cloud: GoogleCloud
+        gcs_parquet: LakeLoad, clean_taxi: TripTable, cloud: GoogleCloudResource
     ) -> Iterator[dg.AssetCheckResult]:
         summary = clean_taxi.summary
         name = f"read-{pipeline.name}-{gcs_parquet.month}"
@@ -215,7 +215,7 @@ def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksD
         specs=[agrees, not_empty],
         ins={"gcs_parquet": dg.AssetIn(pipeline.key("gcs_parquet"))},
     )
-    def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloud) -> Iterator[dg.AssetCheckResult]:
+    def bigquery_checks_op(gcs_parquet: LakeLoad, cloud: GoogleCloudResource) -> Iterator[dg.AssetCheckResult]:
         entry = gcs_parquet.entry
         with dagster_failures():
             rows, cents = count_month(cloud, target, entry.source_month)

@@ -16,7 +16,7 @@ from taxi_assets.stores.bigquery.loaded import real_months
 from taxi_assets.stores.bigquery.metadata import INTACT, Context, look, month_of, output_metadata, table_of
 from taxi_assets.stores.bigquery.replace import fitted, read_rows, replace_rows
 from taxi_assets.stores.bigquery.resource import bigquery_session
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.guard import HeldMonth, is_synthetic, refuse_worse
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import LoadEntry, Provenance
@@ -29,7 +29,7 @@ from taxi_assets.trips.months import parse_month
 class BigQueryIOManager(dg.ConfigurableIOManager):
     """Loads a month of the lake into the table that its asset's metadata names."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
     postgres: PostgresResource
 
     def _location(self, context: Context) -> TableRef:
@@ -98,7 +98,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
 class ArrowTableIOManager(dg.ConfigurableIOManager):
     """Replaces a month of a table, or all of it, by the rows of an Arrow table, and reads them."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
 
     def handle_output(self, context: dg.OutputContext, obj: pa.Table) -> None:
         """Writes the rows.
@@ -127,7 +127,7 @@ class ArrowTableIOManager(dg.ConfigurableIOManager):
 class DataFrameIOManager(dg.ConfigurableIOManagerFactory[Any]):
     """The project's `BigQueryPandasIOManager`, imported where a step needs it: pandas takes 50 MB and a second."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
 
     def create_io_manager(self, context: dg.InitResourceContext) -> Any:
         """Creates it."""

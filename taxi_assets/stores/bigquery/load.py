@@ -24,8 +24,8 @@ from taxi_assets.stores.bigquery.schema import (
     trips_table,
     value_in_sql,
 )
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.errors import is_passing
-from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name
 from taxi_assets.stores.lake.objects import LakeObject

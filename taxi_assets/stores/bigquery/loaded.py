@@ -8,7 +8,7 @@ from typing import Any
 
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
 from taxi_assets.stores.bigquery.schema import log_table, value_in_sql
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.table import TripTable
 

@@ -26,7 +26,7 @@ from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.metadata import INTACT, month_of, output_metadata, table_of
 from taxi_assets.stores.bigquery.replace import read_rows, replace_rows, select_rows
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import declared_table
 from taxi_assets.trips.columns import arrow_schema
 
@@ -34,7 +34,7 @@ from taxi_assets.trips.columns import arrow_schema
 class TaxiBigQueryPandasIOManager(BigQueryPandasIOManager):
     """`BigQueryPandasIOManager` on the platform's BigQuery."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
 
     @staticmethod
     def type_handlers() -> Sequence[BigQueryPandasTypeHandler]:
@@ -56,7 +56,7 @@ class TaxiBigQueryPandasIOManager(BigQueryPandasIOManager):
 class _Client(BigQueryClient):
     """Opens sessions; the handler's replacement creates and deletes. Dagster's slice names the asset, not its table."""
 
-    def __init__(self, cloud: GoogleCloud) -> None:
+    def __init__(self, cloud: GoogleCloudResource) -> None:
         super().__init__()
         self._cloud = cloud
         self._select = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.bigquery.resource import bigquery_session
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 
 
 @dataclass(frozen=True)

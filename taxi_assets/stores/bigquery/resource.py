@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.errors import clear_errors
-from taxi_assets.stores.google.resource import GoogleCloud
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.values import CENTS_SQL
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.bigquery.resource import BigQuerySession
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import date_column
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import Table, TableRef, quoted

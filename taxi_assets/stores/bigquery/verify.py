@@ -10,7 +10,7 @@ from typing import Any
 
 from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigquery_session
 from taxi_assets.stores.bigquery.schema import REJECTED, log_table, value_in_sql
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.record import TOKEN_KEY, StoreRecord, order
 from taxi_assets.stores.table import TableRef

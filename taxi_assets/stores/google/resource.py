@@ -1,85 +1,17 @@
-"""Google Cloud, or what stands in for it: which one the settings name, with which credentials, and its clients.
-
-Both halves, Cloud Storage and BigQuery, are of one kind, as BigQuery loads from the bucket:
-
-- `google` where `GCS_BUCKET` is set: the real services. The project is `GCP_PROJECT`, or else the credentials' own.
-- `emulator` where `STORAGE_EMULATOR_HOST` and `BIGQUERY_EMULATOR_HOST` are set: these two, without credentials.
-- `embedded` where none of these is set: the local services, started when they are needed.
-
-A key file alone names no store: it is used where a bucket is set. Anything in between is refused with the settings that
-are missing. The libraries of Google and dagster-gcp are imported when a client is made: most commands and runs need
-none of them. An import in the background slows down the cleaning of a month by more than it saves.
-"""
+"""Google Cloud as a Dagster resource."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
 import dagster as dg
-from pydantic import Field, PrivateAttr
 
-from taxi_assets.environment import Environment, read_environment
-from taxi_assets.errors import TaxiError
-from taxi_assets.local.bigquery import BIGQUERY, PROJECT
-from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
-from taxi_assets.settings import Settings
-from taxi_assets.stores.google.credentials import credentials_path, find_credentials
-
-if TYPE_CHECKING:
-    from google.cloud import bigquery, storage
-
-Kind = Literal["embedded", "emulator", "google"]
-
-_ADDRESSES = {
-    "google": ("gcs_bucket",),
-    "emulator": ("storage_emulator_host", "bigquery_emulator_host"),
-}
+from taxi_assets.environment import read_environment
+from taxi_assets.stores.google.cloud import GoogleCloud
 
 
-class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
+class GoogleCloudResource(GoogleCloud, dg.ConfigurableResource):  # type: ignore[type-arg]
     """Cloud Storage and BigQuery. No secret is part of it: a key is read from its file when a client is made."""
 
-    kind: Kind = Field(default="embedded", description="`embedded`, `emulator` or `google`.")
-    home: str = Field(description="Folder of the local services.")
-    bucket: str = Field(default=BUCKET, description="Bucket of the lake.")
-    project: str | None = Field(default=PROJECT, description="Project; null: the one of the credentials.")
-    location: str | None = Field(default=None, description="Where datasets are made; null: BigQuery's default.")
-    dataset: str | None = Field(default=None, description="Overrides the dataset of every pipeline.")
-    key_file: str | None = Field(default=None, description="Key file; null: application default credentials.")
-    key_setting: str | None = Field(default=None, description="The setting that named the key file.")
-    storage_url: str | None = Field(default=None, description="Address of a Cloud Storage emulator.")
-    bigquery_url: str | None = Field(default=None, description="Address of a BigQuery emulator.")
-
-    _run: Environment | None = PrivateAttr(None)
-
-    @classmethod
-    def from_settings(cls, configured: Settings) -> GoogleCloud:
-        """The services that the settings name.
-
-        Raises:
-            TaxiError: They name half of them; says what is missing.
-        """
-        kind = _kind(configured)
-        setting, path = credentials_path(configured)
-        return cls(
-            kind=kind,
-            home=str(configured.taxi_home),
-            bucket=configured.gcs_bucket or BUCKET,
-            project=configured.gcp_project or (None if kind == "google" else PROJECT),
-            location=configured.gcp_location,
-            dataset=configured.bigquery_dataset,
-            key_file=str(path) if path and kind == "google" else None,
-            key_setting=setting if path and kind == "google" else None,
-            storage_url=_url(configured.storage_emulator_host),
-            bigquery_url=_url(configured.bigquery_emulator_host),
-        )
-
-    def at_bucket(self, bucket: str) -> GoogleCloud:
-        """The same services with another bucket: the one that a manifest names."""
-        return self if bucket == self.bucket else self.model_copy(update={"bucket": bucket})
-
-    def create_resource(self, context: dg.InitResourceContext) -> GoogleCloud:
+    def create_resource(self, context: dg.InitResourceContext) -> GoogleCloudResource:
         """The resource of a run: it uses the dataset that the run was asked for with."""
         run = read_environment(context.run.run_config if context.run else None)
         if run is None:
@@ -87,101 +19,3 @@ class GoogleCloud(dg.ConfigurableResource):  # type: ignore[type-arg]
         resource = self.model_copy(update={"dataset": run.bigquery.dataset})
         resource._run = run
         return resource
-
-    def require_run(self) -> None:
-        """Requires that the run was asked for with this bucket and project.
-
-        Raises:
-            TaxiError: It was asked for with others.
-        """
-        if self._run:
-            self._run.require_google(Environment.here())
-
-    @property
-    def retry_seconds(self) -> float:
-        """Seconds for which a request is retried. A local server that is gone does not come back."""
-        return 120.0 if self.kind == "google" else 5.0
-
-    def storage(self) -> storage.Client:
-        """A client of Cloud Storage; starts the embedded one where it is needed.
-
-        Raises:
-            TaxiError: There are no usable credentials, the embedded server did not start, or the run was asked for with
-                another place.
-        """
-        from taxi_assets.stores.google.clients import storage_client
-
-        self.require_run()
-        url = CLOUD_STORAGE.ensure(Path(self.home)).url if self.kind == "embedded" else self.storage_url
-        return storage_client(self._project(), url, self.key_file, self._home)
-
-    def bigquery(self) -> bigquery.Client:
-        """A client of BigQuery; starts the embedded one where it is needed.
-
-        Raises:
-            TaxiError: There are no usable credentials, the embedded server did not start, or the run was asked for with
-                another place.
-        """
-        from taxi_assets.stores.google.clients import bigquery_client
-
-        self.require_run()
-        url = self.bigquery_url
-        if self.kind == "embedded":
-            CLOUD_STORAGE.ensure(Path(self.home))
-            url = BIGQUERY.ensure(Path(self.home)).url
-        location = None if self.kind == "embedded" else self.location
-        return bigquery_client(self._project(), url, self.key_file, location, self._home)
-
-    @property
-    def _home(self) -> str | None:
-        """The home whose secret the servers ask for."""
-        return self.home if self.kind == "embedded" else None
-
-    def _project(self) -> str | None:
-        """The project that is named, or else the one of the credentials, which are validated here."""
-        if self.kind != "google":
-            return self.project
-        path = Path(self.key_file) if self.key_file else None
-        _, project = find_credentials(path, self.key_setting or "GOOGLE_APPLICATION_CREDENTIALS")
-        if not (self.project or project):
-            raise TaxiError(
-                "No Google Cloud project is named.",
-                expected="GCP_PROJECT, or credentials that belong to a project",
-                found=f"neither; the bucket is {self.bucket}",
-                next_step="set GCP_PROJECT",
-            )
-        return self.project or project
-
-    def __str__(self) -> str:
-        where = {"embedded": "embedded", "emulator": f"emulators {self.storage_url}, {self.bigquery_url}"}
-        return where.get(self.kind, f"Google Cloud, project {self.project or 'of the credentials'}")
-
-
-def _kind(settings: Settings) -> Kind:
-    given = {kind: [name for name in names if getattr(settings, name)] for kind, names in _ADDRESSES.items()}
-    if given["emulator"]:
-        if len(given["emulator"]) < 2:
-            raise _half(
-                given["emulator"], _ADDRESSES["emulator"], "the BigQuery emulator loads from the storage beside it"
-            )
-        return "emulator"
-    if settings.gcp_project and not given["google"]:
-        raise _half(["gcp_project"], ("gcp_project", "gcs_bucket"), "BigQuery loads from a bucket")
-    return "google" if given["google"] else "embedded"
-
-
-def _half(given: list[str], wanted: tuple[str, ...], reason: str) -> TaxiError:
-    missing = ", ".join(name.upper() for name in wanted if name not in given)
-    return TaxiError(
-        "Google Cloud is configured by half.",
-        expected=f"{' and '.join(name.upper() for name in wanted)}, or none for the embedded services: {reason}",
-        found=f"{', '.join(name.upper() for name in given)} without {missing}",
-        intact="every store",
-        next_step=f"set {missing}, or unset {', '.join(name.upper() for name in given)}",
-    )
-
-
-def _url(host: str | None) -> str | None:
-    if not host:
-        return None
-    return (host if "://" in host else f"http://{host}").rstrip("/")

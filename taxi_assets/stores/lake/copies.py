@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import LakeFile
 from taxi_assets.stores.lake.manifest import LakeLoad, read_current
 from taxi_assets.stores.lake.objects import crc32c, side_by_side

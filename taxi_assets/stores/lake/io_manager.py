@@ -10,7 +10,7 @@ from taxi_assets import progress
 from taxi_assets.errors import TaxiError
 from taxi_assets.failures import dagster_failures
 from taxi_assets.files import work_folder
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.guard import HeldMonth, is_synthetic, refuse_worse
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests
@@ -23,7 +23,7 @@ from taxi_assets.trips.months import parse_month
 class LakeIOManager(dg.ConfigurableIOManager):
     """Stores a month in the bucket, and reads its manifest."""
 
-    cloud: GoogleCloud
+    cloud: GoogleCloudResource
     postgres: PostgresResource
 
     def handle_output(self, context: dg.OutputContext, obj: CleanedMonth) -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from taxi_assets.errors import TaxiError, TransientError
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.copies import fixed_objects, write_copies
 from taxi_assets.stores.lake.files import LakeFile, Shape, month_files, rejected_file
 from taxi_assets.stores.lake.intents import Intent, forget, intents_folder, record, sweep

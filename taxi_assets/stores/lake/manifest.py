@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.objects import LakeObject, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session

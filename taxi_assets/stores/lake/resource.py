@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.errors import clear_errors
-from taxi_assets.stores.google.resource import GoogleCloud
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.copies import lagging_copies
 from taxi_assets.stores.lake.files import count, date_column
 from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests

@@ -14,7 +14,7 @@ import yaml
 from taxi_assets.components import LocalFiles
 from taxi_assets.pipelines import FOLDER
 from taxi_assets.settings import PROJECT_ROOT, settings
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets_tests.stores.clouds import names
 from taxi_assets_tests.taxi_command import UNSET
 
@@ -26,7 +26,7 @@ EXAMPLE = PROJECT_ROOT / "examples" / "weather_by_day.csv"
 class Watched:
     """The watched folder, its sensor and its job, on a real instance."""
 
-    def __init__(self, cloud: GoogleCloud, folder: Path) -> None:
+    def __init__(self, cloud: GoogleCloudResource, folder: Path) -> None:
         self.cloud, self.folder = cloud, folder
         document = yaml.safe_load((FOLDER / "local_files" / "defs.yaml").read_text())
         made = LocalFiles.resolve_from_dict(document["attributes"]).build_defs(None)
@@ -71,7 +71,7 @@ class Watched:
 
 
 @pytest.fixture
-def watched(cloud: GoogleCloud, tmp_path: Path) -> Iterator[Watched]:
+def watched(cloud: GoogleCloudResource, tmp_path: Path) -> Iterator[Watched]:
     folder = tmp_path / "files"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:

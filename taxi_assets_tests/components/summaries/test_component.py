@@ -21,7 +21,7 @@ from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
 from taxi_assets.stores.bigquery.load import load_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.intermediate import TripTableIOManager
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
@@ -54,14 +54,14 @@ def files(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def platform(cloud: GoogleCloud, files: Path, real_months: RealMonths, tmp_path: Path) -> Platform:
+def platform(cloud: GoogleCloudResource, files: Path, real_months: RealMonths, tmp_path: Path) -> Platform:
     return Platform(cloud, real_months, tmp_path)
 
 
 class Platform:
     """Summaries and what they need: cleaned months on disk, and trips in BigQuery."""
 
-    def __init__(self, cloud: GoogleCloud, months: RealMonths, folder: Path) -> None:
+    def __init__(self, cloud: GoogleCloudResource, months: RealMonths, folder: Path) -> None:
         self.cloud, self.months, self.folder = cloud, months, folder
         document = yaml.safe_load(YAML)
         told = document["attributes"]

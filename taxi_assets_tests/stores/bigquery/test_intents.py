@@ -17,7 +17,7 @@ from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.bigquery.query import query
 from taxi_assets.stores.bigquery.replace import run_transaction
 from taxi_assets.stores.bigquery.verify import count_month
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.table import TableRef

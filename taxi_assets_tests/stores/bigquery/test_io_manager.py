@@ -10,7 +10,7 @@ import pytest
 from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.postgres.resource import PostgresResource
 
 EMULATORS = {"STORAGE_EMULATOR_HOST": "127.0.0.1:1", "BIGQUERY_EMULATOR_HOST": "127.0.0.1:2"}
@@ -32,7 +32,7 @@ def test_logged_and_looked_up_in_one_place(environment: dict[str, str], monkeypa
     settings.cache_clear()
     try:
         manager = BigQueryIOManager(
-            cloud=GoogleCloud.from_settings(settings()), postgres=PostgresResource.from_settings(settings())
+            cloud=GoogleCloudResource.from_settings(settings()), postgres=PostgresResource.from_settings(settings())
         )
         spec = pipeline_for("green")
         assert spec.bigquery

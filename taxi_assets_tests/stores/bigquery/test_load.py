@@ -20,7 +20,7 @@ from taxi_assets.stores.bigquery import schema as bigquery_schema
 from taxi_assets.stores.bigquery.load import BigQueryLoadResult, load_month
 from taxi_assets.stores.bigquery.query import query
 from taxi_assets.stores.bigquery.verify import count_month, verify_months
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad

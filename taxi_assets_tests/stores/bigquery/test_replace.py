@@ -19,7 +19,7 @@ from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFram
 from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, arrow_schema
 from taxi_assets_tests.proxy import Proxy

@@ -11,8 +11,8 @@ import pytest
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.credentials import find_credentials
-from taxi_assets.stores.google.resource import GoogleCloud
 
 SETTING = "GOOGLE_APPLICATION_CREDENTIALS"
 SECRET = "_".join(("private", "key"))  # Made up here; a scanner for credentials need not stop at it.

@@ -16,7 +16,7 @@ import pytest
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.copies import lagging_copies
 from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import verify_objects

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.google.resource import GoogleCloud
+from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.manifest import LakeLoad, manifest_name, read_manifest, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject
 from taxi_assets.stores.month import LoadEntry
