@@ -85,7 +85,7 @@ class AlertFactory:
         if check.passed:
             return None
         late = check.check_name == LATENESS_CHECK
-        asset, service = check.asset_key.to_user_string(), check.asset_key.path[0]
+        asset, pipeline = check.asset_key.to_user_string(), check.asset_key.path[0]
         error = check.severity == dg.AssetCheckSeverity.ERROR
         blocks = bool(check.blocking) and error
         months = (check.partition,) if check.partition else ()
@@ -94,7 +94,7 @@ class AlertFactory:
         return Alert(
             kind="month_late" if late else "check_failed",
             severity="error" if error else "warning",
-            what=f"{service}: the newest month is late"
+            what=f"{pipeline}: the newest month is late"
             if late
             else f"the check {check.check_name} of {asset} failed{_for(months)}{stopped}",
             assets=(asset,),
@@ -103,7 +103,7 @@ class AlertFactory:
             since=at,
             reason=reason,
             intact=_intact_of_check(asset, blocks, late),
-            next_step=reason.details.get("Next", _next_of_check(service, late)),
+            next_step=reason.details.get("Next", _next_of_check(pipeline, late)),
             owners=self.owners([check.asset_key]),
             run_id=run.run_id if run else None,
             link=self._link(run) if run else f"{self.ui}/assets/{asset}?view=checks",
@@ -144,7 +144,7 @@ def _intact_of_check(asset: str, blocks: bool, late: bool) -> str:
     return "the month stays as it was loaded: this check stops nothing"
 
 
-def _next_of_check(service: str, late: bool) -> str:
+def _next_of_check(pipeline: str, late: bool) -> str:
     if late:
-        return f"see whether the source has published it; then: taxi run {service} --months YYYY-MM"
+        return f"see whether the source has published it; then: taxi run {pipeline} --months YYYY-MM"
     return "read in the UI what the check found, and correct the rows or the rule"

@@ -83,7 +83,7 @@ def _is_from(load: LoadEntry, file: Published) -> bool:
 def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     """The newest load of each month in each store, oldest month first."""
     pipeline = wanted.pipeline
-    newest = latest_loads(connection, service=pipeline.name, months=list(wanted.months))
+    newest = latest_loads(connection, pipeline=pipeline.name, months=list(wanted.months))
     selected = (
         entry
         for entry in newest
@@ -120,7 +120,7 @@ def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = Fals
 
 def outdated_months(connection: Connection, pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
     """The months whose newest load in a store, by the ledger, was cleaned by other rules or columns than today's."""
-    loads = [entry for store in stores for entry in latest_loads(connection, store=store, service=pipeline.name)]
+    loads = [entry for store in stores for entry in latest_loads(connection, store=store, pipeline=pipeline.name)]
     months = {
         load.source_month
         for load in loads

@@ -139,12 +139,12 @@ def decide(
         loads: Month → its loads.
         changed: Whether a month that is loaded from an older version of its file is requested again.
     """
-    busy = months_in_progress(instance, pipeline.name)
+    busy = months_in_progress(instance, pipeline)
     requests: list[dg.RunRequest] = []
     skips: dict[str, Skip] = {}
     for month, published in probed.items():
         name = month_name(month)
-        decision = _decide_month(instance, published, loads[month], name in busy, changed)
+        decision = _decide_month(instance, pipeline, published, loads[month], name in busy, changed)
         if isinstance(decision, Skip):
             skips[name] = decision
         else:
@@ -153,7 +153,12 @@ def decide(
 
 
 def _decide_month(
-    instance: dg.DagsterInstance, published: Published | TaxiError | None, loaded: Loaded, busy: bool, changed: bool
+    instance: dg.DagsterInstance,
+    pipeline: PipelineSpec,
+    published: Published | TaxiError | None,
+    loaded: Loaded,
+    busy: bool,
+    changed: bool,
 ) -> _Wanted | Skip:
     if isinstance(published, TaxiError):
         detail = " ".join(filter(None, (published.summary, published.details.get("Found"))))
@@ -164,10 +169,10 @@ def _decide_month(
         return Skip(SkipCause.IN_PROGRESS)
     if not loaded.missing and (loaded.is_from(published) or not changed):
         if loaded.outdated:
-            return Skip(SkipCause.OUTDATED, f"taxi run {loaded.loads[0].service} --months outdated")
+            return Skip(SkipCause.OUTDATED, f"taxi run {pipeline.name} --months outdated")
         return Skip(SkipCause.LOADED)
     version = version_of(published)
-    last = last_attempt(instance, version)
+    last = last_attempt(instance, pipeline, version)
     if last and not last.succeeded:
         if not last.transient:
             return Skip(SkipCause.FAILED, last.run_id[:8])

@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Service = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)]
+Pipeline = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)]
 Months = Annotated[
     str,
     typer.Option(
@@ -39,7 +39,7 @@ _WARNED = "_TAXI_WARNED"
 
 @app.command()
 def run(
-    service: Service,
+    pipeline: Pipeline,
     months: Months,
     only: Annotated[
         list[str] | None,
@@ -53,34 +53,34 @@ def run(
         int | None, typer.Option(min=1, help="a trial: only the first rows, into the schema `trial`")
     ] = None,
 ) -> None:
-    """Fetch, clean and load months of a service."""
+    """Fetch, clean and load months of a pipeline."""
     from taxi_assets.cli.options import RunOptions
     from taxi_assets.cli.run import run_months
 
-    raise typer.Exit(run_months(service, months, tuple(only or ()), RunOptions(force, source, limit)))
+    raise typer.Exit(run_months(pipeline, months, tuple(only or ()), RunOptions(force, source, limit)))
 
 
 @app.command()
 def verify(
-    service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
+    pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all that are loaded")] = None,
 ) -> None:
     """Compare ledger, each store's own record and what stands in it, rejected rows included: rows and cents."""
     from taxi_assets.cli.verify import verify_loads
 
-    raise typer.Exit(verify_loads(service, months))
+    raise typer.Exit(verify_loads(pipeline, months))
 
 
 @app.command()
 def log(
-    service: Annotated[str | None, typer.Argument(help="one service; without it: all")] = None,
+    pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
     csv: Csv = False,
 ) -> None:
     """List the loads: when, who or what started them, the file, the code, the configuration, the row counts."""
     from taxi_assets.cli.log import show_log
 
-    show_log(service, months, csv=csv)
+    show_log(pipeline, months, csv=csv)
 
 
 @app.command()

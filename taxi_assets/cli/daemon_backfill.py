@@ -66,7 +66,7 @@ def run_on_daemon(
     """
     from taxi_assets.instance.history import months_in_progress
 
-    busy = months_in_progress(instance, pipeline.name)
+    busy = months_in_progress(instance, pipeline)
     in_progress = Outcome(Status.LEFT, "a run waits or is under way already")
     left_out = {month: in_progress for month in months if month_name(month) in busy}
     requested = [month for month in months if month not in left_out]

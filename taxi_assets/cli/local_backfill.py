@@ -66,7 +66,7 @@ class LocalBackfill:
             return Outcome(Status.NOT_BEGUN)
         began = time.monotonic()
         request = {
-            "service": self.pipeline.name,
+            "pipeline": self.pipeline.name,
             "month": month_name(month),
             "stores": list(self.stores),
             "options": asdict(self.options),

@@ -13,29 +13,30 @@ from taxi_assets.stores.postgres.load_log import log_exists
 from taxi_assets.trips.months import parse_months
 
 _QUERY = """
-    SELECT loaded_at, started_by, service, to_char(source_month, 'YYYY-MM'), store, place,
+    SELECT loaded_at, started_by, coalesce(to_jsonb(load) ->> 'pipeline', service),
+           to_char(source_month, 'YYYY-MM'), store, place,
            rows_read, rows_kept, rows_rejected, url, sha256,
            configuration ->> 'code', code_version, configuration - 'code', run_id
-    FROM taxi_assets.load_log
-    WHERE (%(service)s::text IS NULL OR service = %(service)s)
+    FROM taxi_assets.load_log AS load
+    WHERE (%(pipeline)s::text IS NULL OR coalesce(to_jsonb(load) ->> 'pipeline', service) = %(pipeline)s)
       AND (%(months)s::date[] IS NULL OR source_month = ANY(%(months)s))
     ORDER BY id DESC
 """
 _NAMES = [
-    *("when", "started by", "service", "month", "store", "where", "read", "kept", "rejected"),
+    *("when", "started by", "pipeline", "month", "store", "where", "read", "kept", "rejected"),
     *("file", "sha256", "code", "cleaning", "configuration", "run"),
 ]
 _SHORT = 12
 
 
-def show_log(service: str | None, months: str | None, *, csv: bool) -> None:
+def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> None:
     """Prints the loads; CSV has checksums and run numbers in full.
 
     Raises:
-        TaxiError: The service or the month is none; the database cannot be reached.
+        TaxiError: The pipeline or the month is none; the database cannot be reached.
     """
     parameters: dict[str, Any] = {
-        "service": pipeline_for(service).service if service else None,
+        "pipeline": pipeline_for(pipeline).name if pipeline else None,
         "months": parse_months(months) if months else None,
     }
     with reader() as connection:

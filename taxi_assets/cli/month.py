@@ -53,7 +53,7 @@ def main(request: dict[str, Any]) -> int:
     """Runs the month that `LocalBackfill` requests, prints the error's first line, and returns the exit code."""
     set_dagster_home()
     try:
-        pipeline, month = pipeline_for(request["service"]), parse_month(request["month"])
+        pipeline, month = pipeline_for(request["pipeline"]), parse_month(request["month"])
         error = run_month(pipeline, month, request["stores"], RunOptions(**request["options"]), request["tags"])
     except TaxiError as raised:
         show_error(raised)

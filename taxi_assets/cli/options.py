@@ -28,10 +28,10 @@ class RunOptions:
         """These options with the environment of this process, which its runs keep wherever they are executed."""
         return replace(self, environment=Environment.here(self.source).model_dump())
 
-    def config(self, service: str) -> dict[str, Any]:
-        """The run configuration for a service."""
+    def config(self, pipeline: str) -> dict[str, Any]:
+        """The run configuration for a pipeline."""
         fetch = {"force": self.force, "replace_real": self.force, "source": self.source}
-        ops: dict[str, dict[str, Any]] = {f"{service}__raw_taxi": fetch, f"{service}_clean": {"limit": self.limit}}
+        ops: dict[str, dict[str, Any]] = {f"{pipeline}__raw_taxi": fetch, f"{pipeline}_clean": {"limit": self.limit}}
         configs = {op: {name: value for name, value in config.items() if value} for op, config in ops.items()}
         config = {"ops": {op: {"config": config} for op, config in configs.items() if config}}
         environment = self.environment or self.resolved().environment

@@ -1,4 +1,4 @@
-"""`taxi run`: fetches, cleans and loads months of a service through Dagster."""
+"""`taxi run`: fetches, cleans and loads months of a pipeline through Dagster."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ OUTDATED = "outdated"
 """Instead of months: those that were loaded by other rules or columns than today's."""
 
 
-def run_months(service: str, months: str, only: Sequence[str], options: RunOptions) -> int:
+def run_months(name: str, months: str, only: Sequence[str], options: RunOptions) -> int:
     """Loads the months that are not loaded yet, prints their loads, and returns the exit code.
 
     Raises:
-        TaxiError: The service, a month or a store is none; a source or store does not answer or refuses.
+        TaxiError: The pipeline, a month or a store is none; a source or store does not answer or refuses.
     """
     began = time.monotonic()
-    pipeline = pipeline_for(service)
+    pipeline = pipeline_for(name)
     stores = chosen_stores(pipeline, only, options)
     source = source_named(options.source, settings()) if options.source else None
     options = options.resolved()
     chosen = _outdated(pipeline, stores) if months == OUTDATED else parse_months(months)
     if not chosen:
-        messages().print(f"No month of {service} is loaded by older rules or columns.")
+        messages().print(f"No month of {pipeline.name} is loaded by older rules or columns.")
         return 0
     wanted = MonthSelection(pipeline, stores, _available(pipeline, chosen))
     done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
-        messages().print(f"{service} {month_name(month)}: loaded already from the same file (--force loads it again).")
+        messages().print(
+            f"{pipeline.name} {month_name(month)}: loaded already from the same file (--force loads it again)."
+        )
     outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, options)
     with reader() as connection:
         print_loads(entries(connection, wanted))
@@ -61,7 +63,7 @@ def run_months(service: str, months: str, only: Sequence[str], options: RunOptio
     counts = [f"{loaded} loaded", f"{len(done)} loaded already", f"{failed} failed"]
     if left := count(outcomes, Status.LEFT, Status.NOT_BEGUN):
         counts.append(f"{left} left")
-    messages().print(f"\n{service}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
+    messages().print(f"\n{pipeline.name}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
     return 0 if loaded == len(outcomes) else 1
 
 
@@ -99,7 +101,7 @@ def _already_loaded(wanted: MonthSelection, source: TripSource | None) -> list[d
 def _refuse_synthetic(loads: Sequence[LoadEntry]) -> None:
     for load in loads:
         if not load.configuration.get("made_up"):
-            name = f"{load.service} {month_name(load.source_month)}"
+            name = f"{load.pipeline} {month_name(load.source_month)}"
             raise TaxiError(
                 f"{name} stands in {load.store} from a real file, and synthetic trips do not replace it.",
                 expected="the source that it came from, in TAXI_SOURCE_URL or --source",
@@ -119,7 +121,7 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
     names = [name for given in only for name in given.split(",")]
     if unknown := [name for name in names if name not in pipeline.stores]:
         raise UsageError(
-            f"The pipeline of {pipeline.name} has no store {unknown[0]!r}.",
+            f"The pipeline {pipeline.name} has no store {unknown[0]!r}.",
             expected=f"one of: {', '.join(pipeline.stores)}",
         )
     if options.limit:

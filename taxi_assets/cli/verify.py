@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
 
-def verify_loads(service: str | None, months: str | None) -> int:
+def verify_loads(name: str | None, months: str | None) -> int:
     """Prints the months that differ or are lost, and the commands that mend them; returns 1 if there are any.
 
     A load that a store has and the ledger lacks, because its run was killed between the two, is added to the ledger.
 
     Raises:
-        TaxiError: The service or a month is none; a store cannot be reached.
+        TaxiError: The pipeline or a month is none; a store cannot be reached.
     """
-    pipelines = [pipeline_for(service)] if service else list(read_pipelines().values())
+    pipelines = [pipeline_for(name)] if name else list(read_pipelines().values())
     wanted = parse_months(months) if months else None
     with reader(snapshot=True) as connection:
-        compared, places = _compare_postgres(connection, pipelines, service, wanted)
-        ledger = latest_loads(connection, service=service, months=wanted)
+        compared, places = _compare_postgres(connection, pipelines, name, wanted)
+        ledger = latest_loads(connection, pipeline=name, months=wanted)
         identity = ledger_identity(connection)
     compared += [item for pipeline in pipelines for item in _compare_cloud(pipeline, ledger, identity, wanted)]
     _add_to_ledger([item for item in compared if item.verdict is Verdict.UNWRITTEN])
@@ -60,16 +60,16 @@ def verify_loads(service: str | None, months: str | None) -> int:
 
 
 def _compare_postgres(
-    connection: Connection, pipelines: Sequence[PipelineSpec], service: str | None, months: list[date] | None
+    connection: Connection, pipelines: Sequence[PipelineSpec], name: str | None, months: list[date] | None
 ) -> tuple[list[Comparison], list[str]]:
     """The months in PostgreSQL; and the places of trials that are gone with their tables."""
     declared = {(each.name, each.postgres) for each in pipelines}
     declared |= {(each.name, postgres_table(each.postgres, settings().postgres_schema)) for each in pipelines}
     compared, dropped = [], set()
     exists: dict[str, bool] = {}
-    for month in postgres.verify_months(connection, service, months, sorted(declared, key=str)):
+    for month in postgres.verify_months(connection, name, months, sorted(declared, key=str)):
         place = postgres.table_of(month.location)
-        if (month.service, place) not in declared:
+        if (month.pipeline, place) not in declared:
             if month.location not in exists:
                 exists[month.location] = postgres.exists(connection, place)
             if not exists[month.location]:
@@ -88,7 +88,7 @@ def _compare_cloud(
             if any(item.verdict is not Verdict.AGREES for item in compared):
                 # A load may have ended between two requests: what differs twice, differs.
                 with reader() as connection:
-                    newer = latest_loads(connection, store=store, service=pipeline.name, months=months)
+                    newer = latest_loads(connection, store=store, pipeline=pipeline.name, months=months)
                 compared = _compare_store(store, pipeline, newer, identity, months)
             yield from compared
 
@@ -103,7 +103,7 @@ def _compare_store(
     here = {
         entry.source_month: entry
         for entry in ledger
-        if (entry.store, entry.service) == (store, pipeline.name)
+        if (entry.store, entry.pipeline) == (store, pipeline.name)
         and entry.place == pipeline.location(store, entry.source_month)
     }
     found = {month.month: month for month in _counted(store, pipeline, sorted(here), months)}
@@ -133,7 +133,7 @@ def _counted(
 def _add_to_ledger(unwritten: Sequence[Comparison]) -> None:
     entries = [item.verified.entry for item in unwritten if item.verified.entry]
     for entry in write_missing(postgres_address(settings()), entries):
-        name = f"{entry.service} {month_name(entry.source_month)}"
+        name = f"{entry.pipeline} {month_name(entry.source_month)}"
         messages().print(f"{name} stands in {entry.place}, but was missing in the ledger: it is added.")
 
 
@@ -141,7 +141,7 @@ def _print_others(others: Sequence[Comparison]) -> None:
     """The months that another home loaded into a shared bucket or dataset."""
     for item in others:
         month = item.verified
-        names = f"{month.service} {month_name(month.month)} in {month.location}"
+        names = f"{month.pipeline} {month_name(month.month)} in {month.location}"
         rows = "as its record says" if month.agrees else "not as its record says: that home's `taxi verify` tells more"
         messages().print(f"Loaded by another home: {names}, {month.counted[0]:,} rows, {rows}.")
 
@@ -166,7 +166,7 @@ def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Compar
 def _outdated_month(pipeline: PipelineSpec, item: Comparison) -> date | None:
     """The month, where this home loaded it by other rules or columns; trials left out."""
     entry = item.verified.entry
-    if entry is None or entry.service != pipeline.name or item.verdict is Verdict.OTHER_HOME:
+    if entry is None or entry.pipeline != pipeline.name or item.verdict is Verdict.OTHER_HOME:
         return None
     here = entry.place == pipeline.location(entry.store, entry.source_month)
     old = entry.code_version != pipeline.version and not entry.configuration.get("limit")
@@ -178,7 +178,7 @@ def _differences(differing: Sequence[Comparison]) -> Table:
     rows = table("store", "month", "where", "what", *numbers, "next", right=numbers)
     for item in differing:
         month = item.verified
-        head = [month.store, f"{month.service} {month_name(month.month)}", month.location]
+        head = [month.store, f"{month.pipeline} {month_name(month.month)}", month.location]
         next_step = mending_command(item)
         for difference in item.differences:
             numbers_found = (difference.ledger, difference.record, difference.found)
@@ -201,12 +201,12 @@ def _number(value: int | None) -> str:
 def mending_command(item: Comparison) -> str:
     """The command that makes the store hold the month again."""
     month = item.verified
-    command = f"taxi run {month.service} --months {month_name(month.month)}"
+    command = f"taxi run {month.pipeline} --months {month_name(month.month)}"
     entry = item.ledger or month.entry
     if limit := entry and entry.configuration.get("limit"):
         return f"{command} --limit {limit}"
     elsewhere = ""
-    pipeline = read_pipelines().get(month.service)
+    pipeline = read_pipelines().get(month.pipeline)
     if pipeline and month.store == "postgres" and month.location != pipeline.location("postgres", month.month):
         elsewhere = f"POSTGRES_SCHEMA={month.location.rpartition('.')[0]} "
     return f"{elsewhere}{command} --force --only {month.store}"

@@ -11,6 +11,7 @@ import dagster as dg
 
 from taxi_assets.failures import TRANSIENT
 from taxi_assets.instance.dagster_private import requested_backfills
+from taxi_assets.pipeline import PipelineSpec
 
 if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
@@ -43,42 +44,42 @@ class Attempt:
     succeeded: bool
 
 
-def months_in_progress(instance: dg.DagsterInstance, service: str) -> set[str]:
-    """The months of a service with a run that has not ended or will be retried, or in a backfill that has not ended."""
+def months_in_progress(instance: dg.DagsterInstance, pipeline: PipelineSpec) -> set[str]:
+    """The months of a pipeline with a run that has not ended, or will be retried, or in a backfill that has not."""
     months = set()
     unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        if _belongs_to(run, service):
+        if _belongs_to(run, pipeline):
             months.add(run.tags.get(_PARTITION_TAG, ""))
     # Between a failure and its retry there is a moment without a run.
     retried = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY_TAG: "true"})
     for run in instance.get_runs(retried, limit=100):
-        if _belongs_to(run, service) and _RETRIED_TAG not in run.tags:
+        if _belongs_to(run, pipeline) and _RETRIED_TAG not in run.tags:
             months.add(run.tags.get(_PARTITION_TAG, ""))
     for backfill in requested_backfills(instance):
-        months.update(_months_of(backfill, service))
+        months.update(_months_of(backfill, pipeline))
     return months - {""}
 
 
-def _belongs_to(run: dg.DagsterRun, service: str) -> bool:
+def _belongs_to(run: dg.DagsterRun, pipeline: PipelineSpec) -> bool:
     if run.asset_selection:
-        return any(key.path[0] == service for key in run.asset_selection)
-    return run.job_name.startswith(f"{service}_")
+        return any(key.path[0] == pipeline.name for key in run.asset_selection)
+    return run.job_name == pipeline.job
 
 
-def _months_of(backfill: PartitionBackfill, service: str) -> Iterator[str]:
+def _months_of(backfill: PartitionBackfill, pipeline: PipelineSpec) -> Iterator[str]:
     if backfill.partition_names:
         name = backfill.partition_set_origin.partition_set_name if backfill.partition_set_origin else ""
-        yield from backfill.partition_names if name.startswith(f"{service}_") else ()
+        yield from backfill.partition_names if name == f"{pipeline.job}_partition_set" else ()
     if backfill.asset_backfill_data:
         targets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
         for key, partitions in targets.items():
-            yield from partitions.get_partition_keys() if key.path[0] == service else ()
+            yield from partitions.get_partition_keys() if key.path[0] == pipeline.name else ()
 
 
-def last_attempt(instance: dg.DagsterInstance, version: str) -> Attempt | None:
-    """The last run that was requested for a version of a file; None: there was none."""
-    records = instance.get_run_records(dg.RunsFilter(tags={FILE_TAG: version}), limit=100)
+def last_attempt(instance: dg.DagsterInstance, pipeline: PipelineSpec, version: str) -> Attempt | None:
+    """The last run of a pipeline that was requested for a version of a file; None: there was none."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=pipeline.job, tags={FILE_TAG: version}), limit=100)
     if not records:
         return None
     run, ended = records[0].dagster_run, records[0].end_time

@@ -36,17 +36,17 @@ class RunResult:
 def run_job(
     job_name: str,
     month: str,
-    service: str,
+    pipeline: str,
     assets: Collection[str],
     config: dict[str, Any],
     tags: Mapping[str, str],
 ) -> RunResult:
-    """Materializes the assets of a service for one month, by its job.
+    """Materializes the assets of a pipeline for one month, by its job.
 
     Args:
         job_name: The job of the pipeline.
         month: The partition.
-        service: The service.
+        pipeline: The name of the pipeline.
         assets: The last parts of the assets' keys.
         config: The run's configuration.
         tags: Further tags of the run.
@@ -62,7 +62,7 @@ def run_job(
     job = reconstructable_job(job_name)
     with _explain_definition_errors():
         definition = job.get_definition()
-    keys = frozenset(dg.AssetKey([service, name]) for name in assets)
+    keys = frozenset(dg.AssetKey([pipeline, name]) for name in assets)
     with _explain_database_errors(), dg.DagsterInstance.get() as instance:
         # With a pool of connections; otherwise Dagster opens one for each of its 150 queries.
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)

@@ -1,13 +1,13 @@
 """Where cleaned months are on this machine: each by its content, so that no run reads another's rows.
 
-    clean/{service}/{month}/{key}.parquet        the kept rows; below `rejected/` the rejected ones
-    clean/{service}/{month}/current              the key of the newest full month
-    clean/{service}/{month}/run-{run id}         the key that this run cleaned
+    clean/{pipeline}/{month}/{key}.parquet        the kept rows; below `rejected/` the rejected ones
+    clean/{pipeline}/{month}/current              the key of the newest full month
+    clean/{pipeline}/{month}/run-{run id}         the key that this run cleaned
 
 The key is made of the file's record, rules and columns, code and limit. A trial has a key of its own and is never
 current. Whoever reads a file holds a shared lock of the kernel on it until its run ends; what is neither current, nor
-newest, nor locked is swept when the month is cleaned again. `clean/{service}/{month}.parquet` is of an older version of
-the platform: it is read where nothing newer is there.
+newest, nor locked is swept when the month is cleaned again. `clean/{pipeline}/{month}.parquet` is of an older version
+of the platform: it is read where nothing newer is there.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class CleanedFiles:
 
     Attributes:
         home: The folder of all local state.
-        service: The service.
+        pipeline: The name of the pipeline.
         month: The month, as `2021-01`.
     """
 
     home: Path
-    service: str
+    pipeline: str
     month: str
 
     def folder(self, kind: str) -> Path:
         """The folder of the kept or the rejected rows."""
-        return self.home / kind / self.service / self.month
+        return self.home / kind / self.pipeline / self.month
 
     def path(self, kind: str, key: str) -> Path:
         """The file of a cleaning."""
@@ -68,7 +68,7 @@ class CleanedFiles:
 
     def legacy(self, kind: str) -> Path:
         """Where an older version of the platform kept the month."""
-        return self.home / kind / self.service / f"{self.month}.parquet"
+        return self.home / kind / self.pipeline / f"{self.month}.parquet"
 
     def put(self, kind: str, table: TripTable, run_id: str) -> Path:
         """Moves the rows to their place, holds them for the run, and names them as the run's cleaning.

@@ -48,13 +48,13 @@ def refuse_worse(entry: LoadEntry, held: Iterable[HeldMonth]) -> None:
 
     Args:
         entry: The load that is to come.
-        held: The months that its table, or the service's part of the lake, holds.
+        held: The months that its table, or the pipeline's part of the lake, holds.
 
     Raises:
         TaxiError: Its trips are synthetic, and the store has real months; or they are some rows of a month that it has.
     """
     months = {other.month: other for other in held}
-    name = f"{entry.service} {month_name(entry.source_month)}"
+    name = f"{entry.pipeline} {month_name(entry.source_month)}"
     same = months.get(entry.source_month)
     if entry.configuration.get("limit") and same and not same.trial:
         raise TaxiError(

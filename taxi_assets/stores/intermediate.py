@@ -55,27 +55,27 @@ class RawFileIOManager(dg.ConfigurableIOManager):
                 raise _not_as_fetched(context.asset_key.path[0], context.partition_key, path) from None
             _refuse_synthetic(context, file.synthetic, file.url)
             # A newer version may have been fetched since: that is the one that is read.
-            return require_unchanged(file, read_record(file.path))
+            return require_unchanged(context.asset_key.path[0], file, read_record(file.path))
 
 
-def require_unchanged(file: RawFile, record: SourceFile | None) -> RawFile:
+def require_unchanged(pipeline: str, file: RawFile, record: SourceFile | None) -> RawFile:
     """The file with the record of the bytes that are read.
 
     Raises:
         TaxiError: There is no record of them: the file is missing, or was changed since it was fetched.
     """
     if record is None:
-        raise _not_as_fetched(file.service, month_name(file.month), file.path)
+        raise _not_as_fetched(pipeline, month_name(file.month), file.path)
     return file.model_copy(update=vars(record))
 
 
-def _not_as_fetched(service: str, month: str, path: Path) -> TaxiError:
+def _not_as_fetched(pipeline: str, month: str, path: Path) -> TaxiError:
     return TaxiError(
-        f"The file of {service} {month} is not on this machine as it was fetched.",
+        f"The file of {pipeline} {month} is not on this machine as it was fetched.",
         expected="the file and its record",
         where=str(path),
         intact="every store",
-        next_step=f"materialize {service}/raw_taxi for {month}, or: taxi run {service} --months {month}",
+        next_step=f"materialize {pipeline}/raw_taxi for {month}, or: taxi run {pipeline} --months {month}",
     )
 
 
@@ -85,8 +85,8 @@ class TripTableIOManager(dg.ConfigurableIOManager):
     home: str
 
     def _files(self, context: dg.OutputContext | dg.InputContext) -> tuple[str, CleanedFiles]:
-        service, asset = context.asset_key.path
-        return asset.removesuffix("_taxi"), CleanedFiles(Path(self.home), service, context.partition_key)
+        pipeline, asset = context.asset_key.path
+        return asset.removesuffix("_taxi"), CleanedFiles(Path(self.home), pipeline, context.partition_key)
 
     def handle_output(self, context: dg.OutputContext, obj: TripTable) -> None:
         """Moves the file of the rows to its place."""
@@ -109,11 +109,11 @@ class TripTableIOManager(dg.ConfigurableIOManager):
                 source = table.metadata.get("source") or {}
                 _refuse_synthetic(context, source.get("sample"), source.get("url"))
                 return table
-            service, month = files.service, files.month
+            pipeline, month = files.pipeline, files.month
             raise TaxiError(
                 f"The rows of {context.asset_key.to_user_string()} for {month} are not on this machine.",
                 expected=f"a full month in the folder {files.folder(kind)}, or the rows that this run cleaned",
-                next_step=f"materialize {service}/clean_taxi for {month}, or: taxi run {service} --months {month}",
+                next_step=f"materialize {pipeline}/clean_taxi for {month}, or: taxi run {pipeline} --months {month}",
             )
 
 
@@ -128,13 +128,13 @@ def _refuse_synthetic(context: dg.InputContext, synthetic: bool | None, url: str
     named = any((op.get("config") or {}).get("source") for op in (config.get("ops") or {}).values())
     if named or asked == SAMPLE or (url or "").startswith(asked):
         return
-    service, month = context.asset_key.path[0], context.partition_key
+    pipeline, month = context.asset_key.path[0], context.partition_key
     raise TaxiError(
-        f"The trips of {service} {month} on this machine are synthetic, and the run asks for real ones.",
+        f"The trips of {pipeline} {month} on this machine are synthetic, and the run asks for real ones.",
         expected=f"trips from {asked}",
         found="synthetic trips, of another run",
         intact="every store",
-        next_step=f"fetch and clean the month in the same run: taxi run {service} --months {month}",
+        next_step=f"fetch and clean the month in the same run: taxi run {pipeline} --months {month}",
     )
 
 

@@ -100,7 +100,7 @@ class LoadEntry:
 
     Attributes:
         store: `postgres`, `lake` or `bigquery`.
-        service: `yellow`.
+        service: The service of the file: `yellow`.
         source_month: The month of the file.
         place: Where the rows are in the store: `ny_taxi.yellow_cab_data`, `gs://…`.
         url: The file's address.
@@ -119,6 +119,7 @@ class LoadEntry:
         code_version: The version of columns and rules.
         configuration: The run's options, and the version of the code.
         seconds: How long it took.
+        pipeline: The pipeline that loaded it. Entries of older code have none: it is the service's name then.
         id: Its id in the load log; None before it is written.
         loaded_at: When it was written; None before.
     """
@@ -143,8 +144,13 @@ class LoadEntry:
     code_version: str | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
+    pipeline: str = ""
     id: int | None = None
     loaded_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not self.pipeline:
+            object.__setattr__(self, "pipeline", self.service)
 
 
 @dataclass(frozen=True)
@@ -156,15 +162,21 @@ class CleanedMonth:
         month: The month of the file: the key of the load.
         kept: The rows for the table.
         rejected: The rows for the table of rejected rows beside it, from the same cleaning.
+        pipeline: The pipeline that loads it; without it, the one of the service's name.
     """
 
     service: Service
     month: date
     kept: TripTable
     rejected: TripTable
+    pipeline: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.pipeline:
+            object.__setattr__(self, "pipeline", self.service.name)
 
     def __str__(self) -> str:
-        return f"{self.service.name} {month_name(self.month)}"
+        return f"{self.pipeline} {month_name(self.month)}"
 
     @property
     def trial(self) -> bool:
@@ -200,6 +212,7 @@ class CleanedMonth:
         return LoadEntry(
             store=store,
             service=self.service.name,
+            pipeline=self.pipeline,
             source_month=self.month,
             place=place,
             rows_read=summary.rows_read,
@@ -223,7 +236,7 @@ class VerifiedMonth:
 
     Attributes:
         store: `postgres`, `lake` or `bigquery`.
-        service: The service.
+        pipeline: The pipeline.
         month: The month of the file.
         location: The table, the object or the folder.
         logged: Row count and cents of the kept rows in the newest load of the record; None: it has no load.
@@ -235,7 +248,7 @@ class VerifiedMonth:
     """
 
     store: str
-    service: str
+    pipeline: str
     month: date
     location: str
     logged: tuple[int, int] | None
@@ -261,7 +274,7 @@ class VerifiedMonth:
         """A load of the record, and what is counted in its store now; None: the store keeps no rejected rows."""
         return cls(
             store=entry.store,
-            service=entry.service,
+            pipeline=entry.pipeline,
             month=entry.source_month,
             location=entry.place,
             logged=(entry.rows_kept, entry.cents),

@@ -182,9 +182,9 @@ def bigquery_table(declared: TableRef, project: str | None, dataset: str | None)
     return declared.moved(namespace=dataset, database=project or "project-of-the-credentials")
 
 
-def lake_uri(bucket: str, service: str, month: date, shape: str) -> str:
+def lake_uri(bucket: str, pipeline: str, month: date, shape: str) -> str:
     """The object of the month in the lake; in the shape `date` the folder of the days."""
-    return f"gs://{bucket}/{service}/{f'{service}_{month_name(month)}.parquet' if shape == 'month' else ''}"
+    return f"gs://{bucket}/{pipeline}/{f'{pipeline}_{month_name(month)}.parquet' if shape == 'month' else ''}"
 
 
 def declared_metadata(context: Any) -> Mapping[str, Any]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 from taxi_assets.errors import TaxiError
 
@@ -18,7 +28,10 @@ class _Body(BaseModel):
 class StartRun(_Body):
     """The body of `POST /runs`."""
 
-    service: StrictStr
+    model_config = ConfigDict(populate_by_name=True)
+
+    pipeline: StrictStr = Field(validation_alias=AliasChoices("pipeline", "service"))
+    """`service` is its name in requests to earlier versions."""
     month: StrictStr
     force: StrictBool = False
     caller: StrictStr | None = _CALLER

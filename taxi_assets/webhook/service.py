@@ -12,7 +12,7 @@ import dagster as dg
 from taxi_assets.environment import Environment, with_environment
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
-from taxi_assets.pipelines import read_pipelines
+from taxi_assets.pipelines import nearest_name, read_pipelines
 from taxi_assets.webhook.schemas import ReportMaterialization, RequestRefused, StartRun
 
 _KEY_NAMESPACE = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")
@@ -58,19 +58,20 @@ class RunService:
             key: The caller's key of this request; a request with a known key starts nothing.
 
         Raises:
-            RequestRefused: There is no such service or month, or the key belongs to another request.
+            RequestRefused: There is no such pipeline or month, or the key belongs to another request.
         """
         known = read_pipelines()
-        if body.service not in known:
+        if body.pipeline not in known:
+            nearest = nearest_name(body.pipeline, known)
             raise RequestRefused(
                 404,
-                f"There is no service {body.service!r}.",
+                f"There is no pipeline {body.pipeline!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
                 expected=f"one of: {', '.join(known)}",
-                found=body.service,
+                found=body.pipeline,
             )
-        job = self.repository.get_job(known[body.service].job)
+        job = self.repository.get_job(known[body.pipeline].job)
         month = _month(body.month, cast(dg.PartitionsDefinition[Any], job.partitions_def))
-        ops = {"ops": {f"{body.service}__raw_taxi": {"config": {"force": body.force}}}}
+        ops = {"ops": {f"{body.pipeline}__raw_taxi": {"config": {"force": body.force}}}}
         config = with_environment(ops, Environment.here())
         try:
             run = self._create(job, month, config, key, body.caller)

@@ -60,10 +60,10 @@ def test_real_months_replace_synthetic_ones_and_those_beside_are_named(
     table = trips_table(schema)
     for month in (JANUARY, FEBRUARY):
         load_month(postgres, cleaned(tmp_path, month=month, synthetic=True), table, RUN)
-    assert database.synthetic_beside("yellow", JANUARY, table) == []
+    assert database.synthetic_beside(JANUARY, table) == []
     load_month(postgres, cleaned(tmp_path, kept=9), table, RUN)
     assert database.count_month(table, JANUARY)[0] == 9
-    assert database.synthetic_beside("yellow", JANUARY, table) == ["2021-02"]
+    assert database.synthetic_beside(JANUARY, table) == ["2021-02"]
     with pytest.raises(TaxiError, match="synthetic"):
         load_month(postgres, cleaned(tmp_path, month=MARCH, synthetic=True), table, RUN)
 

@@ -112,11 +112,11 @@ def test_the_same_key_starts_one_run_however_often_and_at_once_it_comes(outside:
 @pytest.mark.parametrize(
     ("body", "status", "summary", "expected"),
     [
-        ({**RUN, "service": "gren"}, 404, "There is no service 'gren'.", "one of: green, yellow"),
+        ({**RUN, "service": "gren"}, 404, "There is no pipeline 'gren'. Do you mean 'green'?", "one of: green, yellow"),
         ({**RUN, "month": "2020-13"}, 422, "There is no month '2020-13'.", "one of: 2019-01 to "),
         ({**RUN, "month": "2098-01"}, 422, "There is no month '2098-01'.", "one of: 2019-01 to "),
         ({**RUN, "month": "2018-12"}, 422, "There is no month '2018-12'.", "one of: 2019-01 to "),
-        ({"service": "green"}, 422, "The body is not what this request takes.", "service, month, force (optional)"),
+        ({"service": "green"}, 422, "The body is not what this request takes.", "pipeline, month, force (optional)"),
         ({**RUN, "forse": True}, 422, "The body is not what this request takes.", "force (optional)"),
         ({**RUN, "force": "yes"}, 422, "The body is not what this request takes.", "force (optional)"),
         ({**RUN, "caller": "a\nb"}, 422, "The body is not what this request takes.", "caller (optional)"),

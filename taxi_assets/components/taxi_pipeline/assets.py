@@ -111,7 +111,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
                 progress.task(f"clean {name}", "rows") as report,
                 held_file(raw_taxi.path, folder) as (path, record),
             ):
-                file = require_unchanged(raw_taxi, record)
+                file = require_unchanged(pipeline.name, raw_taxi, record)
                 cleaning = clean_file(
                     path,
                     name=file.url,
@@ -161,7 +161,7 @@ def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> dg.Output[CleanedMonth]:
-        month = CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi)
+        month = _cleaned(pipeline, context, clean_taxi, rejected_taxi)
         return dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
 
     return load
@@ -188,7 +188,7 @@ def gcs_parquet(pipeline: PipelineSpec, lake: Lake) -> dg.AssetsDefinition:
     def store(
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> Iterator[dg.Output[CleanedMonth]]:
-        month = CleanedMonth(pipeline.trips, parse_month(context.partition_key), clean_taxi, rejected_taxi)
+        month = _cleaned(pipeline, context, clean_taxi, rejected_taxi)
         if month.trial:
             context.log.info("A trial goes to PostgreSQL only: the lake and what is loaded from it are skipped.")
         else:
@@ -218,6 +218,12 @@ def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefiniti
         return dg.Output(gcs_parquet, metadata={"synthetic": synthetic, metadata.LINEAGE: lineage})
 
     return load
+
+
+def _cleaned(
+    pipeline: PipelineSpec, context: dg.AssetExecutionContext, kept: TripTable, rejected: TripTable
+) -> CleanedMonth:
+    return CleanedMonth(pipeline.trips, parse_month(context.partition_key), kept, rejected, pipeline.name)
 
 
 def _month_metadata(kept: TripTable, lineage: dg.TableColumnLineage) -> dict[str, Any]:
@@ -258,7 +264,7 @@ class Clean(dg.Config):
     )
 
 
-def run_source(service: str, run_config: Mapping[str, Any]) -> str | None:
+def run_source(pipeline: str, run_config: Mapping[str, Any]) -> str | None:
     """The source that a run's configuration names; None: it is the one of TAXI_SOURCE_URL."""
-    source = run_config.get("ops", {}).get(f"{service}__raw_taxi", {}).get("config", {}).get("source")
+    source = run_config.get("ops", {}).get(f"{pipeline}__raw_taxi", {}).get("config", {}).get("source")
     return str(source) if source else None

@@ -163,7 +163,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             trial = bool(clean_taxi.metadata.get("limit"))
             table = postgres.table(pipeline.postgres, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
-            beside = postgres.synthetic_beside(pipeline.name, parse_month(context.partition_key), table)
+            beside = postgres.synthetic_beside(parse_month(context.partition_key), table)
         yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
         text = f"synthetic months stand in the same table: {', '.join(beside)}" if beside else "none"

@@ -57,7 +57,7 @@ class Intent:
         objects = sorted((item.name, item.crc32c, item.rows) for item in load.contents.values())
         content = hashlib.sha256(json.dumps([str(table), load.month, load.generation, objects]).encode())
         name = f"_intents/{table}/{load.month}.json"
-        return cls(name, content.hexdigest(), load.generation, f"{load.entry.service}_{load.month}")
+        return cls(name, content.hexdigest(), load.generation, f"{load.entry.pipeline}_{load.month}")
 
     @property
     def key(self) -> str:

@@ -43,7 +43,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
             Failure: The load failed; the table is as it was.
         """
         location = str(self._location(context))
-        name = f"load {obj.entry.service} {obj.month} into BigQuery"
+        name = f"load {obj.entry.pipeline} {obj.month} into BigQuery"
         with dagster_failures():
             provenance = Provenance.of(context, self.postgres.ledger_identity())
             if is_synthetic(obj.entry) and not provenance.replaces_real:
@@ -77,7 +77,7 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         )
 
     def _refuse_synthetic(self, entry: LoadEntry, declared: TableRef) -> None:
-        loads = self.postgres.latest_loads(store="bigquery", service=entry.service)
+        loads = self.postgres.latest_loads(store="bigquery")
         known = [load for load in loads if load.place == entry.place]
         # BigQuery's own log takes a job to read; where only synthetic months were loaded, it has no others.
         if not known or not all(map(is_synthetic, known)):
@@ -90,9 +90,9 @@ class BigQueryIOManager(dg.ConfigurableIOManager):
         Raises:
             Failure: The month was never loaded, or the load log cannot be reached.
         """
-        service, month = context.asset_key.path[0], parse_month(context.partition_key)
+        pipeline, month = context.asset_key.path[0], parse_month(context.partition_key)
         with dagster_failures():
-            return self.postgres.newest_load("bigquery", service, month, str(self._location(context)))
+            return self.postgres.newest_load("bigquery", pipeline, month, str(self._location(context)))
 
 
 class ArrowTableIOManager(dg.ConfigurableIOManager):

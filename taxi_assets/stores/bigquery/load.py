@@ -84,7 +84,7 @@ def load_month(
     """
     began = time.monotonic()
     verify_objects(cloud, load)
-    doing = f"Loading {load.entry.service} {load.month} into BigQuery"
+    doing = f"Loading {load.entry.pipeline} {load.month} into BigQuery"
     with (
         lake_session(cloud.at_bucket(load.bucket), doing) as bucket,
         bigquery_session(cloud, doing, declared) as session,
@@ -142,16 +142,16 @@ class _Load:
         return Part(table, replace(objects, name=name, job=job))
 
     def _objects(self, items: Sequence[LakeObject], fields: Sequence[Any], rows: int, cents: int) -> Objects:
-        service, month = self._load.entry.service, self._load.month
+        pipeline, service, month = self._load.entry.pipeline, self._load.entry.service, self._load.month
         return Objects(
             uris=[f"gs://{self._load.bucket}/{item.name}" for item in items],
             fields=fields,
-            name=f"{service} {month}",
-            job=f"{service}_{month}",
+            name=f"{pipeline} {month}",
+            job=f"{pipeline}_{month}",
             rows=rows,
             cents=cents,
-            labels={"service": service, "source_month": month},
-            next_step=f"store the month in the lake again: taxi run {service} --months {month} --force",
+            labels={"pipeline": pipeline, "service": service, "source_month": month},
+            next_step=f"store the month in the lake again: taxi run {pipeline} --months {month} --force",
         )
 
     def prepare(self) -> None:
@@ -223,7 +223,7 @@ class _Load:
 
     @property
     def _manifest(self) -> str:
-        return f"gs://{self._load.bucket}/{manifest_name(self._load.entry.service, self._load.month)}"
+        return f"gs://{self._load.bucket}/{manifest_name(self._load.entry.pipeline, self._load.month)}"
 
     def _fence(self) -> str:
         """Raises an error where a newer month of the lake is in the log: a late load changes nothing."""

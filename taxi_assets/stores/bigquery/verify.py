@@ -62,7 +62,7 @@ def read_log(session: BigQuerySession, table: TableRef, months: Sequence[date] |
 
 
 def verify_months(
-    cloud: GoogleCloud, service: str, declared: TableRef, months: Sequence[date] | None = None
+    cloud: GoogleCloud, pipeline: str, declared: TableRef, months: Sequence[date] | None = None
 ) -> list[VerifiedMonth]:
     """Every month that is in a table, in its table of rejected rows or in its load log, counted; None: all months."""
     with bigquery_session(cloud, f"Counting {declared} in BigQuery", declared) as session:
@@ -73,7 +73,7 @@ def verify_months(
     gone = [str(each) for each, counts in ((table, kept), (table.with_suffix(REJECTED), rejected)) if counts is None]
     return [
         _verified(
-            service, table, month, log.get(month), (kept or {}).get(month, _NONE), (rejected or {}).get(month), gone
+            pipeline, table, month, log.get(month), (kept or {}).get(month, _NONE), (rejected or {}).get(month), gone
         )
         for month in sorted(found)
     ]
@@ -124,7 +124,7 @@ def _lost(entry: LoadEntry, table: TableRef, kept: dict[date, int] | None, rejec
 
 
 def _verified(
-    service: str,
+    pipeline: str,
     table: TableRef,
     month: date,
     entry: LoadEntry | None,
@@ -133,7 +133,7 @@ def _verified(
     gone: Sequence[str],
 ) -> VerifiedMonth:
     if entry is None:
-        return VerifiedMonth("bigquery", service, month, table.in_database, None, kept, None, rejected)
+        return VerifiedMonth("bigquery", pipeline, month, table.in_database, None, kept, None, rejected)
     if rejected is None and not keeps_rejected(entry):
         return VerifiedMonth.of(entry, kept, None, tuple(name for name in gone if not name.endswith(REJECTED)))
     return VerifiedMonth.of(entry, kept, rejected or _NONE, tuple(gone))

@@ -100,7 +100,7 @@ def _write_copy(session: LakeSession, load: LakeLoad, name: str, existing: Blob 
             )
         except (NotFound, PreconditionFailed):
             existing = bucket.get_blob(name, retry=session.retry)
-            current = read_current(session, load.entry.service, load.month, load)
+            current = read_current(session, load.entry.pipeline, load.month, load)
             if current != load:
                 return  # a newer load makes the copy
         else:

@@ -63,26 +63,26 @@ def date_column(service: Service) -> Column:
     )
 
 
-def month_name_in_lake(service: str, month: str) -> str:
+def month_name_in_lake(pipeline: str, month: str) -> str:
     """The fixed name of a month in the shape `month`."""
-    return f"{service}/{service}_{month}.parquet"
+    return f"{pipeline}/{pipeline}_{month}.parquet"
 
 
-def rejected_name(service: str, month: str) -> str:
+def rejected_name(pipeline: str, month: str) -> str:
     """The fixed name of the rejected rows."""
-    return f"rejected/{service}/{month}.parquet"
+    return f"rejected/{pipeline}/{month}.parquet"
 
 
-def content_folder(service: str) -> str:
+def content_folder(pipeline: str) -> str:
     """The folder of the objects that are named by their content, where it is not the folder of a day."""
-    return f"_objects/{service}/"
+    return f"_objects/{pipeline}/"
 
 
 def rejected_file(month: CleanedMonth) -> LakeFile:
     """The file with the rejected rows."""
-    service, name, table = month.service.name, month_name(month.month), month.rejected
-    content = f"{content_folder(service)}rejected_{name}-{_digest(table.path)}.parquet"
-    return LakeFile(content, table.path, table.rows, rejected_name(service, name))
+    pipeline, name, table = month.pipeline, month_name(month.month), month.rejected
+    content = f"{content_folder(pipeline)}rejected_{name}-{_digest(table.path)}.parquet"
+    return LakeFile(content, table.path, table.rows, rejected_name(pipeline, name))
 
 
 def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFile]:
@@ -96,7 +96,7 @@ def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFil
     Raises:
         TaxiError: The cleaned file has other columns than the registry, or what was written is not what was cleaned.
     """
-    service, name = month.service, month_name(month.month)
+    service, pipeline, name = month.service, month.pipeline, month_name(month.month)
     if not month.kept.schema.equals(service.schema):
         raise TaxiError(
             f"The cleaned rows of {month} have other columns than the registry.",
@@ -107,8 +107,8 @@ def month_files(month: CleanedMonth, shape: Shape, folder: Path) -> list[LakeFil
             next_step="clean the month again",
         )
     if shape == "month":
-        content = f"{content_folder(service.name)}{service.name}_{name}-{_digest(month.kept.path)}.parquet"
-        fixed = month_name_in_lake(service.name, name)
+        content = f"{content_folder(pipeline)}{pipeline}_{name}-{_digest(month.kept.path)}.parquet"
+        fixed = month_name_in_lake(pipeline, name)
         files = [LakeFile(content, month.kept.path, month.kept.rows, fixed)]
     else:
         files = _day_files(month, folder)
@@ -139,8 +139,7 @@ def _day_files(month: CleanedMonth, folder: Path) -> list[LakeFile]:
 
 
 def _day_file(month: CleanedMonth, path: Path, day: str) -> LakeFile:
-    service = month.service.name
-    name = f"{service}/{day}/{service}_{month_name(month.month)}-{_digest(path)}.parquet"
+    name = f"{month.pipeline}/{day}/{month.pipeline}_{month_name(month.month)}-{_digest(path)}.parquet"
     return LakeFile(name, path, int(pq.read_metadata(path).num_rows))
 
 

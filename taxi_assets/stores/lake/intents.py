@@ -1,6 +1,6 @@
 """What a load is about to change in the lake, recorded before it changes anything: a killed load leaves no orphan.
 
-Each attempt of a load has an intent, the object `_intents/{service}/{month}/{attempt}.json`. It names the objects that
+Each attempt of a load has an intent, the object `_intents/{pipeline}/{month}/{attempt}.json`. It names the objects that
 the load sends and those that it takes out of the manifest, and the version of the manifest that it replaces. Whoever
 replaced the manifest since then has beaten it: the intent's objects are leftovers then, unless the manifest or a load
 that is under way names them. Nothing else in the bucket is ever removed.
@@ -39,9 +39,9 @@ class Intent:
     generation: int
 
 
-def intents_folder(service: str, month: str) -> str:
+def intents_folder(pipeline: str, month: str) -> str:
     """The folder of the intents of a month."""
-    return f"_intents/{service}/{month}/"
+    return f"_intents/{pipeline}/{month}/"
 
 
 def record(
@@ -67,9 +67,9 @@ def forget(session: LakeSession, *intents: Intent) -> None:
     remove_leftovers(session, [session.bucket.blob(intent.name, generation=intent.generation) for intent in intents])
 
 
-def read_intents(session: LakeSession, service: str, month: str, own: Intent | None = None) -> list[Intent]:
+def read_intents(session: LakeSession, pipeline: str, month: str, own: Intent | None = None) -> list[Intent]:
     """The intents of all loads of a month that are under way or were killed; the own one is known."""
-    blobs = session.bucket.list_blobs(prefix=intents_folder(service, month), retry=session.retry)
+    blobs = session.bucket.list_blobs(prefix=intents_folder(pipeline, month), retry=session.retry)
     others = [blob for blob in blobs if own is None or blob.name != own.name]
     found = [intent for intent in side_by_side(lambda blob: _read(session, blob), others) if intent]
     return [*found, own] if own else found
@@ -102,7 +102,7 @@ class Swept:
     current: LakeLoad | None
 
 
-def sweep(session: LakeSession, service: str, month: str, own: Intent, load: LakeLoad | None = None) -> Swept:
+def sweep(session: LakeSession, pipeline: str, month: str, own: Intent, load: LakeLoad | None = None) -> Swept:
     """Removes what beaten loads left, and the intent of a load that ends.
 
     The order matters. Objects are listed before intents are read, and intents before the manifest: a load that begins
@@ -110,14 +110,14 @@ def sweep(session: LakeSession, service: str, month: str, own: Intent, load: Lak
 
     Args:
         session: The bucket.
-        service: The service.
+        pipeline: The name of the pipeline.
         month: `2021-01`.
         own: The intent of the load that ends.
         load: The manifest that it wrote.
     """
-    listed = month_objects(session, service, month)
-    intents = read_intents(session, service, month, own)
-    current = read_current(session, service, month, load)
+    listed = month_objects(session, pipeline, month)
+    intents = read_intents(session, pipeline, month, own)
+    current = read_current(session, pipeline, month, load)
     if current is None:  # nothing says what is a leftover
         return Swept(listed, 0, None)
     beaten = [intent for intent in intents if intent.base < current.generation]

@@ -56,9 +56,9 @@ class LakeIOManager(dg.ConfigurableIOManager):
         )
 
     def _refuse_synthetic(self, month: CleanedMonth, run: Provenance) -> None:
-        entry = month.entry("lake", f"gs://{self.cloud.bucket}/{month.service.name}/", run)
+        entry = month.entry("lake", f"gs://{self.cloud.bucket}/{month.pipeline}/", run)
         if is_synthetic(entry) and not run.replaces_real:
-            loads = read_manifests(self.cloud, month.service.name)
+            loads = read_manifests(self.cloud, month.pipeline)
             refuse_worse(entry, [HeldMonth.of(load.entry) for load in loads])
 
     def load_input(self, context: dg.InputContext) -> LakeLoad:
@@ -67,12 +67,12 @@ class LakeIOManager(dg.ConfigurableIOManager):
         Raises:
             Failure: It was never stored there, or the bucket cannot be read.
         """
-        service, month = context.asset_key.path[0], context.partition_key
+        pipeline, month = context.asset_key.path[0], context.partition_key
         with dagster_failures():
-            if manifest := read_manifest(self.cloud, service, parse_month(month)):
+            if manifest := read_manifest(self.cloud, pipeline, parse_month(month)):
                 return manifest
             raise TaxiError(
-                f"{service} {month} is not in the lake.",
+                f"{pipeline} {month} is not in the lake.",
                 expected=f"the manifest of that month in gs://{self.cloud.bucket}",
-                next_step=f"materialize {service}/gcs_parquet for {month}, or: taxi run {service} --months {month}",
+                next_step=f"materialize {pipeline}/gcs_parquet for {month}, or: taxi run {pipeline} --months {month}",
             )

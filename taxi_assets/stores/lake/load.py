@@ -1,16 +1,16 @@
 """Stores a cleaned month in the lake: Parquet in a bucket, and a manifest that names the objects of the month.
 
-    _loads/{service}/{month}.json                              the manifest: which objects are the month
-    {service}/{date column}={day}/{service}_{month}-{hash}.parquet   shape `date`: Hive's folders
-    _objects/{service}/{service}_{month}-{hash}.parquet        shape `month`: one object a month
-    _objects/{service}/rejected_{month}-{hash}.parquet         the rows left out, with the reason
-    {service}/{service}_{month}.parquet                        a copy of the month's one object, for people
-    rejected/{service}/{month}.parquet                         a copy of the rejected rows, for people
-    _intents/{service}/{month}/{attempt}.json                  what a load is about to change: see `intents`
+    _loads/{pipeline}/{month}.json                             the manifest: which objects are the month
+    {pipeline}/{date column}={day}/{pipeline}_{month}-{hash}.parquet   shape `date`: Hive's folders
+    _objects/{pipeline}/{pipeline}_{month}-{hash}.parquet      shape `month`: one object a month
+    _objects/{pipeline}/rejected_{month}-{hash}.parquet        the rows left out, with the reason
+    {pipeline}/{pipeline}_{month}.parquet                      a copy of the month's one object, for people
+    rejected/{pipeline}/{month}.parquet                        a copy of the rejected rows, for people
+    _intents/{pipeline}/{month}/{attempt}.json                 what a load is about to change: see `intents`
 
 A load takes effect when its manifest replaces the old one: before, objects are only added; after, the copies are
 written and the objects that earlier manifests named are removed. A reader of the objects that the manifest names sees
-the old month or the new one. Cloud Storage replaces only single objects at once: a reader that lists a service's day
+the old month or the new one. Cloud Storage replaces only single objects at once: a reader that lists a pipeline's day
 folders, instead of reading the manifest, sees old and new days side by side for the second between, told apart by their
 hash. In the shape `month` the copy is replaced at once, for every reader, a moment after the manifest.
 
@@ -84,7 +84,7 @@ def store_month(
             still what the manifest names then.
     """
     began = time.monotonic()
-    entry = month.entry("lake", lake_uri(cloud.bucket, month.service.name, month.month, shape), provenance)
+    entry = month.entry("lake", lake_uri(cloud.bucket, month.pipeline, month.month, shape), provenance)
     files = (*month_files(month, shape, folder), rejected_file(month))
     with lake_session(cloud, f"Storing {month} in the lake") as session:
         load = _Load(session, entry, shape, files, began, progress)
@@ -112,26 +112,26 @@ class _Load:
     ) -> None:
         self._session, self._entry, self._shape, self._files = session, entry, shape, files
         self._began, self._progress = began, progress
-        self._service, self._month = entry.service, month_name(entry.source_month)
+        self._pipeline, self._month = entry.pipeline, month_name(entry.source_month)
         self._id = uuid4().hex
         self._intent: Intent | None = None
 
     def begin(self) -> LakeLoadResult | None:
         """One attempt; None: another load has replaced the manifest since."""
         session = self._session
-        base = read_current(session, self._service, self._month)
+        base = read_current(session, self._pipeline, self._month)
         fixed = fixed_objects(session, self._files, base)
-        name = f"{intents_folder(self._service, self._month)}{uuid4().hex}.json"
+        name = f"{intents_folder(self._pipeline, self._month)}{uuid4().hex}.json"
         before = self._intent
         self._intent = record(session, name, base, {file.name for file in self._files} | fixed.keys(), before)
         if before:  # the new one names its objects, too
             forget(session, before)
-        done = self._send(base, month_objects(session, self._service, self._month))
+        done = self._send(base, month_objects(session, self._pipeline, self._month))
         load = self._replace_manifest(base, [item for item, _ in done])
         if load is None:
             return None
         write_copies(session, load, fixed)
-        swept = sweep(session, self._service, self._month, self._intent, load)
+        swept = sweep(session, self._pipeline, self._month, self._intent, load)
         if swept.current == load:
             _verify_after(load, swept.listed)
         return LakeLoadResult(load, sum(sent for _, sent in done), swept.removed, time.monotonic() - self._began)
@@ -165,7 +165,7 @@ class _Load:
             copies={file.fixed_name: file.name for file in self._files if file.fixed_name},
             load_id=self._id,
         )
-        name = manifest_name(self._service, self._month)
+        name = manifest_name(self._pipeline, self._month)
         try:
             generation = put_text(self._session, name, load.to_json(), base.generation if base else 0)
         except PreconditionFailed:
@@ -175,13 +175,13 @@ class _Load:
     def beaten(self) -> TransientError:
         """The error of a load that was beaten each time; removes what it left."""
         assert self._intent  # noqa: S101
-        swept = sweep(self._session, self._service, self._month, self._intent)
+        swept = sweep(self._session, self._pipeline, self._month, self._intent)
         entry = swept.current.entry if swept.current else None
         return TransientError(
-            f"Other loads of {self._service} {self._month} into the lake were faster than this one.",
+            f"Other loads of {self._pipeline} {self._month} into the lake were faster than this one.",
             expected=f"no other load of the month during one of {ATTEMPTS} attempts",
             found=f"one of {entry.rows_kept} rows, by run {entry.run_id} ({entry.started_by})" if entry else None,
-            where=f"gs://{self._session.bucket.name}/{manifest_name(self._service, self._month)}",
+            where=f"gs://{self._session.bucket.name}/{manifest_name(self._pipeline, self._month)}",
             intact="the month as the other load stored it",
             next_step="find out who loads the same month; then try again",
         )
@@ -198,7 +198,7 @@ def _earlier(before: LakeLoad | None) -> tuple[Mapping[str, Any], ...]:
 def _verify_after(load: LakeLoad, existing: Mapping[str, Blob]) -> None:
     if wrong := _changed(load, existing):
         raise TransientError(
-            f"Another program changed {load.entry.service} {load.month} in the lake while it was stored.",
+            f"Another program changed {load.entry.pipeline} {load.month} in the lake while it was stored.",
             expected="the objects as they were sent",
             found="; ".join(wrong[:5]),
             where=f"gs://{load.bucket}",
@@ -222,14 +222,14 @@ def verify_objects(cloud: GoogleCloud, load: LakeLoad) -> None:
         TransientError: The month was stored again since.
         TaxiError: One is gone or was overwritten; it is named.
     """
-    service, month = load.entry.service, load.month
-    with lake_session(cloud.at_bucket(load.bucket), f"Looking at {service} {month} in the lake") as session:
-        wrong = _changed(load, month_objects(session, service, month))
-        current = read_current(session, service, month, load) if wrong else load
-    where = f"gs://{load.bucket}/{manifest_name(service, month)}"
+    pipeline, month = load.entry.pipeline, load.month
+    with lake_session(cloud.at_bucket(load.bucket), f"Looking at {pipeline} {month} in the lake") as session:
+        wrong = _changed(load, month_objects(session, pipeline, month))
+        current = read_current(session, pipeline, month, load) if wrong else load
+    where = f"gs://{load.bucket}/{manifest_name(pipeline, month)}"
     if current and current.generation > load.generation > 0:
         raise TransientError(
-            f"{service} {month} was stored in the lake once more, by another load.",
+            f"{pipeline} {month} was stored in the lake once more, by another load.",
             expected=f"the manifest of version {load.generation}",
             found=f"version {current.generation}, by run {current.entry.run_id} ({current.entry.started_by})",
             where=where,
@@ -238,10 +238,10 @@ def verify_objects(cloud: GoogleCloud, load: LakeLoad) -> None:
         )
     if wrong:
         raise TaxiError(
-            f"Another program changed {service} {month} in the lake after it was stored.",
+            f"Another program changed {pipeline} {month} in the lake after it was stored.",
             expected="the objects that the lake's manifest names, as they were stored",
             found="; ".join(wrong[:5]) + (f"; {len(wrong) - 5} more" if len(wrong) > 5 else ""),
             where=where,
             intact="PostgreSQL and BigQuery",
-            next_step=f"store the month again: taxi run {service} --months {month} --only lake --force",
+            next_step=f"store the month again: taxi run {pipeline} --months {month} --only lake --force",
         )

@@ -111,14 +111,14 @@ class LakeLoad:
         )
 
 
-def manifest_name(service: str, month: str) -> str:
+def manifest_name(pipeline: str, month: str) -> str:
     """The name of the object with the manifest of a month."""
-    return f"{_FOLDER}/{service}/{month}.json"
+    return f"{_FOLDER}/{pipeline}/{month}.json"
 
 
-def read_current(session: LakeSession, service: str, month: str, known: LakeLoad | None = None) -> LakeLoad | None:
+def read_current(session: LakeSession, pipeline: str, month: str, known: LakeLoad | None = None) -> LakeLoad | None:
     """The manifest of a month; None where there is none. One that is known already is not read again."""
-    blob = session.bucket.get_blob(manifest_name(service, month), retry=session.retry)
+    blob = session.bucket.get_blob(manifest_name(pipeline, month), retry=session.retry)
     return known if known and blob and known.generation == int(blob.generation) else _read(session, blob)
 
 
@@ -157,19 +157,19 @@ def _text(session: LakeSession, blob: Blob) -> bytes:
     return bytes(version.download_as_bytes(retry=session.retry))
 
 
-def read_manifest(cloud: GoogleCloud, service: str, month: date) -> LakeLoad | None:
+def read_manifest(cloud: GoogleCloud, pipeline: str, month: date) -> LakeLoad | None:
     """The manifest of a month; None where it was never loaded."""
-    with lake_session(cloud, f"Reading the lake's manifest of {service} {month_name(month)}") as session:
-        manifest = read_current(session, service, month_name(month))
+    with lake_session(cloud, f"Reading the lake's manifest of {pipeline} {month_name(month)}") as session:
+        manifest = read_current(session, pipeline, month_name(month))
         if manifest is None:
             session.ensure_bucket()
         return manifest
 
 
-def read_manifests(cloud: GoogleCloud, service: str) -> list[LakeLoad]:
-    """The manifest of every month of a service, the oldest month first."""
-    with lake_session(cloud, f"Reading the lake's manifests of {service}") as session:
-        folder = f"{_FOLDER}/{service}/"
+def read_manifests(cloud: GoogleCloud, pipeline: str) -> list[LakeLoad]:
+    """The manifest of every month of a pipeline, the oldest month first."""
+    with lake_session(cloud, f"Reading the lake's manifests of {pipeline}") as session:
+        folder = f"{_FOLDER}/{pipeline}/"
         listed = session.bucket.list_blobs(prefix=folder, retry=session.retry)
         blobs = [blob for blob in listed if _MONTH.fullmatch(blob.name.removeprefix(folder))]
         loads = side_by_side(lambda blob: _read(session, blob), blobs)

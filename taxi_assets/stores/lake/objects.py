@@ -78,9 +78,9 @@ def _checksum(blocks: Iterable[bytes]) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def month_objects(session: LakeSession, service: str, month: str) -> dict[str, Blob]:
+def month_objects(session: LakeSession, pipeline: str, month: str) -> dict[str, Blob]:
     """The Parquet objects with rows of that month, whoever wrote them, by name; without copies of rejected rows."""
-    globs = f"{content_folder(service)}*_{month}-*.parquet", f"{service}/**{service}_{month}*.parquet"
+    globs = f"{content_folder(pipeline)}*_{month}-*.parquet", f"{pipeline}/**{pipeline}_{month}*.parquet"
     listed = side_by_side(lambda glob: list(session.bucket.list_blobs(match_glob=glob, retry=session.retry)), globs)
     return {blob.name: blob for blobs in listed for blob in blobs}
 

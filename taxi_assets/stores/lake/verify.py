@@ -56,9 +56,9 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
         TransientError: The service was lost.
         TaxiError: It refuses.
     """
-    doing = f"Reading {load.entry.service} {load.month} back from the lake"
+    doing = f"Reading {load.entry.pipeline} {load.month} back from the lake"
     with lake_session(cloud.at_bucket(load.bucket), doing) as session:
-        existing = month_objects(session, load.entry.service, load.month)
+        existing = month_objects(session, load.entry.pipeline, load.month)
         present = [item for item in load.objects if item.name in existing]
         read = side_by_side(lambda item: _read(session, load, item, folder), present)
         rejected = _read_rejected(session, load, folder)
@@ -75,13 +75,13 @@ def read_back(cloud: GoogleCloud, load: LakeLoad, folder: Path) -> LakeContents:
 
 
 def verify_months(
-    cloud: GoogleCloud, service: str, folder: Path, months: Collection[date] | None = None
+    cloud: GoogleCloud, pipeline: str, folder: Path, months: Collection[date] | None = None
 ) -> Iterator[VerifiedMonth]:
-    """Counts every month of a service that has a manifest; `folder` is for one file a thread.
+    """Counts every month of a pipeline that has a manifest; `folder` is for one file a thread.
 
     With `months`, it counts these alone.
     """
-    for load in read_manifests(cloud, service):
+    for load in read_manifests(cloud, pipeline):
         if months is not None and load.entry.source_month not in months:
             continue
         contents = read_back(cloud, load, folder)
@@ -90,7 +90,7 @@ def verify_months(
         yield VerifiedMonth.of(load.logged_entry, counted, contents.rejected, gone)
 
 
-def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> dict[date, StoreRecord]:
+def read_records(cloud: GoogleCloud, pipeline: str, months: Collection[date]) -> dict[date, StoreRecord]:
     """The months that have a manifest, and whether the bucket has the versions of the objects that it names.
 
     Lists and describes the objects, and reads none.
@@ -99,8 +99,8 @@ def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> 
         TransientError: The service was lost.
         TaxiError: It refuses, or there is no bucket.
     """
-    loads = [load for load in side_by_side(lambda month: read_manifest(cloud, service, month), sorted(months)) if load]
-    with lake_session(cloud, f"Looking at {service} in the lake", intact="the lake") as session:
+    loads = [load for load in side_by_side(lambda month: read_manifest(cloud, pipeline, month), sorted(months)) if load]
+    with lake_session(cloud, f"Looking at {pipeline} in the lake", intact="the lake") as session:
         lost = side_by_side(lambda load: _lost(session, load), loads)
     copies = [", ".join(f"{name} is not the month" for name in lagging_copies(cloud, load)) for load in loads]
     return {
@@ -110,7 +110,7 @@ def read_records(cloud: GoogleCloud, service: str, months: Collection[date]) -> 
 
 
 def _lost(session: LakeSession, load: LakeLoad) -> str:
-    existing = month_objects(session, load.entry.service, load.month)
+    existing = month_objects(session, load.entry.pipeline, load.month)
     rejected = session.bucket.get_blob(load.rejected.name, retry=session.retry)
     objects = [(item, existing.get(item.name)) for item in load.objects] + [(load.rejected, rejected)]
     wrong = [(item.name, blob) for item, blob in objects if not item.is_still(blob)]

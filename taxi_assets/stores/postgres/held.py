@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HELD = """
     SELECT source_month, configuration ? 'made_up', configuration ? 'limit' FROM (
         SELECT DISTINCT ON (source_month) source_month, configuration FROM taxi_assets.load_log
-        WHERE store = %s AND service = %s AND place = %s ORDER BY source_month, id DESC
+        WHERE store = %s AND place = %s ORDER BY source_month, id DESC
     ) AS newest
 """
 
@@ -31,7 +31,7 @@ def held_months(connection: Connection, entry: LoadEntry, table: Table) -> list[
         entry: The load.
         table: Its table.
     """
-    rows = connection.execute(_HELD, [entry.store, entry.service, entry.place]).fetchall()
+    rows = connection.execute(_HELD, [entry.store, entry.place]).fetchall()
     held = [HeldMonth(*row) for row in rows]
     return [month for month in held if _has_rows(connection, partition(table, month.month))]
 

@@ -48,5 +48,5 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """
         with dagster_failures():
             table = self.postgres.table(declared_table(context))
-            service, month = context.asset_key.path[0], parse_month(context.partition_key)
-            return self.postgres.newest_load("postgres", service, month, str(table))
+            pipeline, month = context.asset_key.path[0], parse_month(context.partition_key)
+            return self.postgres.newest_load("postgres", pipeline, month, str(table))

@@ -30,7 +30,7 @@ from taxi_assets.stores.postgres.connection import (
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision that this code knows. A constant, so that only a migration imports Alembic."""
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSIONS = [SCRIPTS / "versions"]

@@ -8,7 +8,8 @@ says: the lake's manifest, BigQuery's load log, and in PostgreSQL this table, wr
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import date
 from typing import TYPE_CHECKING
@@ -17,7 +18,16 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres.connection import LOADER, PostgresAddress, clear_errors, connect_as, lock
+from taxi_assets.stores.postgres.connection import (
+    LOADER,
+    OWNER,
+    PostgresAddress,
+    clear_errors,
+    connect,
+    lock,
+    roles_in_use,
+    set_role,
+)
 from taxi_assets.stores.postgres.ledger import ensure_ledger, ledger_state
 from taxi_assets.stores.record import same_load
 
@@ -65,27 +75,48 @@ def latest_loads(
     connection: Connection,
     *,
     store: str | None = None,
-    service: str | None = None,
+    pipeline: str | None = None,
     months: Sequence[date] | None = None,
 ) -> list[LoadEntry]:
-    """The newest load of each store, place and month, oldest month first; None: all stores, services, months.
+    """The newest load of each store, place and month, oldest month first; None: all stores, pipelines, months.
 
     The newest has the highest token, which orders two writers of a bucket, then the highest id.
     """
     if not log_exists(connection):
         return []
     query = """
-        SELECT DISTINCT ON (store, service, source_month, place) * FROM taxi_assets.load_log
-        WHERE (%(store)s::text IS NULL OR store = %(store)s)
-          AND (%(service)s::text IS NULL OR service = %(service)s)
-          AND (%(months)s::date[] IS NULL OR source_month = ANY(%(months)s))
-        ORDER BY store, service, source_month, place, (configuration ->> 'token')::bigint DESC NULLS LAST, id DESC
+        SELECT * FROM (
+            SELECT DISTINCT ON (store, place, source_month) * FROM taxi_assets.load_log
+            WHERE (%(store)s::text IS NULL OR store = %(store)s)
+              AND (%(months)s::date[] IS NULL OR source_month = ANY(%(months)s))
+            ORDER BY store, place, source_month, (configuration ->> 'token')::bigint DESC NULLS LAST, id DESC
+        ) AS load
+        WHERE %(pipeline)s::text IS NULL OR coalesce(to_jsonb(load) ->> 'pipeline', service) = %(pipeline)s
+        ORDER BY store, service, source_month, place
     """
-    wanted = {"store": store, "service": service, "months": list(months) if months is not None else None}
+    # As JSON: a ledger that this code has not migrated yet lacks the column.
+    wanted = {"store": store, "pipeline": pipeline, "months": list(months) if months is not None else None}
     with connection.cursor(row_factory=dict_row) as cursor:
         known = {column.name for column in fields(LoadEntry)}
         rows = cursor.execute(query, wanted).fetchall()
     return [LoadEntry(**{name: value for name, value in row.items() if name in known}) for row in rows]
+
+
+@contextmanager
+def log_writer(address: PostgresAddress, application: str) -> Iterator[Connection]:
+    """Connects as the loader, to a ledger of this code's version: makes or migrates it before.
+
+    Raises:
+        TransientError: The database cannot be reached.
+        TaxiError: The ledger is newer than this code.
+    """
+    with connect(address, application) as connection:
+        if roles := roles_in_use(connection, address):
+            connection.execute(set_role(OWNER))
+        ensure_log(connection, roles)
+        if roles:
+            connection.execute(set_role(LOADER))
+        yield connection
 
 
 def write_missing(address: PostgresAddress, entries: Sequence[LoadEntry]) -> list[LoadEntry]:
@@ -99,14 +130,14 @@ def write_missing(address: PostgresAddress, entries: Sequence[LoadEntry]) -> lis
     """
     if not entries:
         return []
-    with clear_errors(address, "Adding to the ledger"), connect_as(LOADER, address) as connection:
+    with clear_errors(address, "Adding to the ledger"), log_writer(address, "taxi log") as connection:
         return [entry for entry in entries if _write_missing(connection, entry)]
 
 
 def _write_missing(connection: Connection, entry: LoadEntry) -> bool:
     with connection.transaction():
         lock(connection, f"log {entry.place} {entry.source_month}")
-        known = latest_loads(connection, store=entry.store, service=entry.service, months=[entry.source_month])
+        known = latest_loads(connection, store=entry.store, months=[entry.source_month])
         missing = not any(load.place == entry.place and same_load(entry, load) for load in known)
         if missing:
             write_load(connection, entry)

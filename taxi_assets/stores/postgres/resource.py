@@ -16,7 +16,6 @@ from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.guard import HeldMonth, synthetic_beside
 from taxi_assets.stores.month import CleanedMonth, LoadEntry, Provenance
 from taxi_assets.stores.postgres.connection import (
-    LOADER,
     OWNER,
     READER,
     PostgresAddress,
@@ -29,7 +28,7 @@ from taxi_assets.stores.postgres.connection import (
 )
 from taxi_assets.stores.postgres.ledger import ensure_ledger
 from taxi_assets.stores.postgres.load import LoadResult, load_month
-from taxi_assets.stores.postgres.load_log import ensure_log, latest_loads, write_load
+from taxi_assets.stores.postgres.load_log import latest_loads, log_writer, write_load
 from taxi_assets.stores.postgres.verify import count_month
 from taxi_assets.stores.table import TableRef, postgres_table
 from taxi_assets.trips.months import month_name
@@ -118,32 +117,32 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             return count_month(connection, table, month)
 
     def latest_loads(
-        self, *, store: str | None = None, service: str | None = None, months: Sequence[date] | None = None
+        self, *, store: str | None = None, pipeline: str | None = None, months: Sequence[date] | None = None
     ) -> list[LoadEntry]:
         """The newest load of each store, place and month."""
         with self.connect() as connection:
-            return latest_loads(connection, store=store, service=service, months=months)
+            return latest_loads(connection, store=store, pipeline=pipeline, months=months)
 
-    def synthetic_beside(self, service: str, month: date, table: TableRef) -> list[str]:
+    def synthetic_beside(self, month: date, table: TableRef) -> list[str]:
         """The synthetic months beside a real one in its table, by the load log; none beside a synthetic one."""
-        loads = [load for load in self.latest_loads(store="postgres", service=service) if load.place == str(table)]
+        loads = [load for load in self.latest_loads(store="postgres") if load.place == str(table)]
         newest = next((load for load in loads if load.source_month == month), None)
         return synthetic_beside(newest, map(HeldMonth.of, loads)) if newest else []
 
-    def newest_load(self, store: str, service: str, month: date, place: str) -> LoadEntry:
+    def newest_load(self, store: str, pipeline: str, month: date, place: str) -> LoadEntry:
         """The newest load of a month into a place of a store.
 
         Raises:
             TaxiError: The load log has none.
         """
-        for entry in self.latest_loads(store=store, service=service, months=[month]):
+        for entry in self.latest_loads(store=store, months=[month]):
             if entry.place == place:
                 return entry
         name = month_name(month)
         raise TaxiError(
-            f"{service} {name} is not loaded into {place}.",
+            f"{pipeline} {name} is not loaded into {place}.",
             expected="an entry of that month in the load log",
-            next_step=f"load it: taxi run {service} --months {name} --only {store}",
+            next_step=f"load it: taxi run {pipeline} --months {name} --only {store}",
         )
 
     def ledger_identity(self) -> str:
@@ -164,10 +163,5 @@ class PostgresResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def write_load(self, entry: LoadEntry) -> int:
         """Adds a load into any store to the load log; returns its id."""
         address = self.address()
-        with clear_errors(address, "Writing the load log"), connect(address, "taxi log") as connection:
-            if roles := roles_in_use(connection, address):
-                connection.execute(set_role(OWNER))
-            ensure_log(connection, roles)
-            if roles:
-                connection.execute(set_role(LOADER))
+        with clear_errors(address, "Writing the load log"), log_writer(address, "taxi log") as connection:
             return write_load(connection, entry)

@@ -65,7 +65,7 @@ def _count(connection: Connection, table: TableRef, month: date) -> tuple[int, i
 
 def verify_months(
     connection: Connection,
-    service: str | None = None,
+    pipeline: str | None = None,
     months: Sequence[date] | None = None,
     tables: Collection[tuple[str, TableRef]] = (),
 ) -> Iterator[VerifiedMonth]:
@@ -73,13 +73,13 @@ def verify_months(
 
     Args:
         connection: A connection of the reader.
-        service: The service; None: all.
+        pipeline: The pipeline; None: all.
         months: The months; None: all.
-        tables: Services and tables to look at, besides those that the ledger names.
+        tables: Pipelines and tables to look at, besides those that the ledger names.
     """
     loads: dict[tuple[str, str], list[LoadEntry]] = {(name, table.in_database): [] for name, table in tables}
-    for entry in latest_loads(connection, store="postgres", service=service, months=months):
-        loads.setdefault((entry.service, entry.place), []).append(entry)
+    for entry in latest_loads(connection, store="postgres", pipeline=pipeline, months=months):
+        loads.setdefault((entry.pipeline, entry.place), []).append(entry)
     for (name, place), entries in loads.items():
         table = table_of(place)
         kept = count_months(connection, table, months)

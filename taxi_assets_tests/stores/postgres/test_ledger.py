@@ -34,9 +34,9 @@ from taxi_assets_tests.stores.postgres.test_connection import admin, database, d
 
 SCHEMA = "trips"
 TABLE = f"{SCHEMA}.yellow_cab_data"
-THIRD = """
+FOURTH = """
 from alembic import op
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 def upgrade():
     op.execute("ALTER TABLE taxi_assets.load_log ADD COLUMN IF NOT EXISTS weather text")
 """
@@ -109,6 +109,32 @@ def test_a_log_of_code_without_migrations_is_adopted(empty_database: PostgresAdd
     assert (state.version, len(state.identity)) == (ledger.HEAD, 36)
 
 
+def test_loads_of_before_pipelines_had_names_are_those_of_their_service(
+    empty_database: PostgresAddress, tmp_path: Path
+) -> None:
+    old_log(empty_database)
+    old_entry(empty_database)
+
+    def loads(pipeline: str) -> list[tuple[str, str]]:
+        with connect_as(READER, empty_database) as connection:
+            return [(entry.place, entry.pipeline) for entry in latest_loads(connection, pipeline=pipeline)]
+
+    before = loads("yellow")
+    month = cleaned(tmp_path)
+    load_month(empty_database, replace(month, pipeline="night_cabs"), trips_table("night"))
+    assert before == loads("yellow") == [("old.trips", "yellow")]
+    assert loads("night_cabs") == [("night.yellow_cab_data", "night_cabs")]
+
+
+def test_a_place_is_of_the_pipeline_that_loaded_it_last(empty_database: PostgresAddress, tmp_path: Path) -> None:
+    month = cleaned(tmp_path)
+    load_month(empty_database, month, trips_table(SCHEMA))
+    load_month(empty_database, replace(month, pipeline="renamed"), trips_table(SCHEMA))
+    with connect_as(READER, empty_database) as connection:
+        assert latest_loads(connection, pipeline="yellow") == []
+        assert [entry.place for entry in latest_loads(connection, pipeline="renamed")] == [TABLE]
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -136,9 +162,9 @@ def newer_code(tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
     """Code with one more revision, whose log has one more field."""
     folder = tmp_path / "versions"
     folder.mkdir()
-    (folder / "r0003_weather.py").write_text(THIRD)
+    (folder / "r0004_weather.py").write_text(FOURTH)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "HEAD", "0003")
+        patch.setattr(ledger, "HEAD", "0004")
         patch.setattr(ledger, "VERSIONS", [*ledger.VERSIONS, folder])
         patch.setattr(ledger, "revision", lambda: "9.9.9 newer")
         patch.setattr(load_log, "_COLUMNS", f"{load_log._COLUMNS}, weather")
@@ -149,7 +175,7 @@ def test_newer_code_migrates_and_older_code_reads_and_refuses_to_write(
     empty_database: PostgresAddress, tmp_path: Path, newer_code: pytest.MonkeyPatch
 ) -> None:
     with newer_code.context() as older:
-        older.setattr(ledger, "HEAD", "0002")
+        older.setattr(ledger, "HEAD", "0003")
         older.setattr(ledger, "VERSIONS", ledger.VERSIONS[:1])
         older.setattr(load_log, "_COLUMNS", load_log._COLUMNS.removesuffix(", weather"))
         load(empty_database, tmp_path)
@@ -157,7 +183,7 @@ def test_newer_code_migrates_and_older_code_reads_and_refuses_to_write(
     newer_code.undo()
     with pytest.raises(TaxiError, match="newer version of taxi_assets") as raised:
         load(empty_database, tmp_path, kept=5)
-    assert "version 0003, made by taxi_assets 9.9.9 newer" in str(raised.value)
+    assert "version 0004, made by taxi_assets 9.9.9 newer" in str(raised.value)
     assert list(raised.value.details) == ["Expected", "Found", "Where", "Intact", "Next"]
     with connect_as(READER, empty_database) as connection:
         assert [entry.id for entry in latest_loads(connection)] == [new]

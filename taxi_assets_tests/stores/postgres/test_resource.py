@@ -117,6 +117,6 @@ def test_other_stores_write_to_the_log(resource: PostgresResource, schema: str, 
     place = f"gs://lake/{schema}"
     first = resource.write_load(month.entry("lake", place))
     second = resource.write_load(month.entry("lake", place))
-    found = [load.id for load in resource.latest_loads(store="lake", service="yellow", months=[JANUARY])]
+    found = [load.id for load in resource.latest_loads(store="lake", pipeline="yellow", months=[JANUARY])]
     assert second in found
     assert first not in found
