@@ -12,6 +12,7 @@ from pathlib import Path
 
 from taxi_assets.errors import UsageError
 from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipeline_conflicts import conflicts
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
 from taxi_assets.yaml_mistakes import nearest_word
 
@@ -34,16 +35,18 @@ class Pipelines:
 
 @cache
 def read_files(folder: Path = FOLDER) -> Pipelines:
-    """The pipelines below a folder. A broken file leaves the others valid."""
-    valid: dict[str, PipelineSpec] = {}
-    broken: dict[str, InvalidYaml] = {}
+    """The pipelines below a folder. A broken file leaves the others valid; so do two that claim the same."""
+    declared: dict[Path, PipelineSpec] = {}
+    errors: dict[Path, InvalidYaml] = {}
     for path in sorted(folder.glob("*/defs.yaml")):
         try:
             if spec := read_pipeline(path):
-                valid[spec.name] = spec
+                declared[path] = spec
         except InvalidYaml as error:
-            broken[path.parent.name] = error
-    return Pipelines(valid, broken)
+            errors[path] = error
+    errors |= conflicts(declared)
+    valid = {spec.name: spec for path, spec in declared.items() if path not in errors}
+    return Pipelines(valid, {path.parent.name: errors[path] for path in sorted(errors)})
 
 
 def read_pipeline(path: Path) -> PipelineSpec | None:

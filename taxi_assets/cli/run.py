@@ -15,9 +15,11 @@ from taxi_assets.cli.month import run_month
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
+from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec
-from taxi_assets.pipelines import pipeline_for
+from taxi_assets.pipeline_conflicts import refuse_mixing
+from taxi_assets.pipelines import pipeline_for, read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import TripSource, source_from_settings, source_named
 from taxi_assets.stores.month import LoadEntry
@@ -38,6 +40,7 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions)
     began = time.monotonic()
     pipeline = pipeline_for(name)
     stores = chosen_stores(pipeline, only, options)
+    refuse_mixing(pipeline, read_pipelines(), stores, Environment.here(), trial=bool(options.limit))
     source = source_named(options.source, settings()) if options.source else None
     options = options.resolved()
     chosen = _outdated(pipeline, stores) if months == OUTDATED else parse_months(months)

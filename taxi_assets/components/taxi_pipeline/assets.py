@@ -8,9 +8,12 @@ from pydantic import Field
 
 from taxi_assets import progress
 from taxi_assets.components import metadata
+from taxi_assets.environment import Environment, read_environment
 from taxi_assets.failures import InterruptibleRetryPolicy, dagster_failures
 from taxi_assets.files import work_folder
 from taxi_assets.pipeline import Lake, PipelineSpec
+from taxi_assets.pipeline_conflicts import refuse_mixing
+from taxi_assets.pipelines import read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.sources.download import held_file
 from taxi_assets.sources.record import RawFile
@@ -162,6 +165,7 @@ def postgres_table(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, clean_taxi: TripTable, rejected_taxi: TripTable
     ) -> dg.Output[CleanedMonth]:
         month = _cleaned(pipeline, context, clean_taxi, rejected_taxi)
+        _refuse_mixing(pipeline, "postgres", context, trial=month.trial)
         return dg.Output(month, metadata=_month_metadata(clean_taxi, lineage))
 
     return load
@@ -213,7 +217,8 @@ def bigquery_table(pipeline: PipelineSpec, table: TableRef) -> dg.AssetsDefiniti
         metadata=metadata.column_metadata(pipeline.trips.columns, lineage) | metadata.table_metadata(table),
         kinds={"bigquery"},
     )
-    def load(gcs_parquet: LakeLoad) -> dg.Output[LakeLoad]:
+    def load(context: dg.AssetExecutionContext, gcs_parquet: LakeLoad) -> dg.Output[LakeLoad]:
+        _refuse_mixing(pipeline, "bigquery", context, trial=False)
         synthetic = bool(gcs_parquet.entry.configuration.get("made_up"))
         return dg.Output(gcs_parquet, metadata={"synthetic": synthetic, metadata.LINEAGE: lineage})
 
@@ -224,6 +229,12 @@ def _cleaned(
     pipeline: PipelineSpec, context: dg.AssetExecutionContext, kept: TripTable, rejected: TripTable
 ) -> CleanedMonth:
     return CleanedMonth(pipeline.trips, parse_month(context.partition_key), kept, rejected, pipeline.name)
+
+
+def _refuse_mixing(pipeline: PipelineSpec, store: str, context: dg.AssetExecutionContext, *, trial: bool) -> None:
+    environment = read_environment(context.run.run_config) or Environment.here()
+    with dagster_failures():
+        refuse_mixing(pipeline, read_pipelines(), [store], environment, trial=trial)
 
 
 def _month_metadata(kept: TripTable, lineage: dg.TableColumnLineage) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from taxi_assets.automation.freshness import freshness
 from taxi_assets.automation.publication import publication_sensor
@@ -16,6 +16,7 @@ from taxi_assets.components.taxi_pipeline import assets, checks
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.components.yaml_component import YamlComponent
 from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import read_files
 
 
 class TaxiPipeline(PipelineSpec, YamlComponent):
@@ -32,6 +33,18 @@ class TaxiPipeline(PipelineSpec, YamlComponent):
     def given_by(cls, folder: Path) -> dict[str, Any]:
         """The name, by default the folder's."""
         return {"name": folder.name}
+
+    @classmethod
+    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
+        """Makes the component from its file.
+
+        Raises:
+            InvalidYaml: The file is not valid, or another pipeline has the same name, job or table.
+        """
+        component = super().load(attributes, context)
+        if error := read_files(context.path.parent).broken.get(context.path.name):
+            raise error
+        return component
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Makes the assets, the checks, the job, and what starts it."""
