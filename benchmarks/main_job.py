@@ -45,9 +45,10 @@ from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import columns
 from taxi_assets.sources.source import TripSource
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
-from taxi_assets.trips.columns import YELLOW
+from taxi_assets.trips.registry import read_service
 
 MONTH = date(2021, 1, 1)
+SERVICE = read_service("yellow")
 LAYOUT = LAYOUTS[0]
 TARGETS = {"taxi": (3.5, 450), "all stores": (5.0, 500)}
 """What is asked for: how many times as long as psql at most, and how many MB."""
@@ -108,8 +109,8 @@ class Ground:
             shutil.rmtree(self.home / kept, ignore_errors=True)
         CLOUD_STORAGE.ensure(self.home)
         BIGQUERY.ensure(self.home)
-        types = {column.sources[0]: column.type.postgres for column in YELLOW.columns if column.sources}
-        plain = ", ".join(f'"{name}" {types[name]}' for name in columns(YELLOW, MONTH, LAYOUT.name))
+        types = {column.sources[0]: column.type.postgres for column in SERVICE.columns if column.sources}
+        plain = ", ".join(f'"{name}" {types[name]}' for name in columns(SERVICE, MONTH, LAYOUT.name))
         # The ledger belongs to a role of its own, so that no other drops it by mistake.
         with superuser(Path(self.address.host), self.address.dbname) as connection:
             connection.execute("DROP SCHEMA IF EXISTS ny_taxi, taxi_assets CASCADE")

@@ -42,7 +42,8 @@ from rich.table import Table
 from taxi_assets.local import postgres as embedded
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.stores.postgres.load import copy_rows
-from taxi_assets.trips.columns import YELLOW, ColumnType
+from taxi_assets.trips.columns import ColumnType
+from taxi_assets.trips.registry import read_service
 from taxi_assets.trips.table import TripTable, table_writer
 
 if TYPE_CHECKING:
@@ -50,12 +51,13 @@ if TYPE_CHECKING:
 
 MONTH = date(2021, 1, 1)
 LIMIT = "5s"
-COLUMNS = ", ".join(f"{column.name} {column.type.postgres}" for column in YELLOW.columns)
+SERVICE = read_service("yellow")
+COLUMNS = ", ".join(f"{column.name} {column.type.postgres}" for column in SERVICE.columns)
 
 
 def made_up(path: Path, rows: int) -> TripTable:
     random = np.random.default_rng(1)
-    with table_writer(path, YELLOW.schema) as writer:
+    with table_writer(path, SERVICE.schema) as writer:
         for start in range(0, rows, 65_536):
             size = min(65_536, rows - start)
             values = {
@@ -65,8 +67,8 @@ def made_up(path: Path, rows: int) -> TripTable:
                 ColumnType.DATETIME: pa.array(random.integers(1_609_459_200, 1_612_137_600, size) * 1_000_000),
                 ColumnType.DATE: pa.array([MONTH] * size),
             }
-            arrays = [values[column.type].cast(column.type.arrow) for column in YELLOW.columns]
-            writer.write(pa.RecordBatch.from_arrays(arrays, schema=YELLOW.schema))
+            arrays = [values[column.type].cast(column.type.arrow) for column in SERVICE.columns]
+            writer.write(pa.RecordBatch.from_arrays(arrays, schema=SERVICE.schema))
         return writer.finish({})
 
 

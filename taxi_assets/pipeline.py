@@ -23,8 +23,9 @@ from taxi_assets.stores.table import (
     postgres_table,
     refuse_template,
 )
-from taxi_assets.trips.columns import FIRST_MONTH, SERVICES, Service
+from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name, parse_month
+from taxi_assets.trips.registry import read_service, service_names
 from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
 from taxi_assets.yaml_mistakes import Refused, one_of
 
@@ -114,7 +115,7 @@ class PipelineSpec(_Section):
     postgres: PostgresTable = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
     lake: Lake | None = Field(None, description="The objects in Cloud Storage; without it, none are written")
     bigquery: BigQueryTable | None = Field(None, description="The table in BigQuery, loaded from the lake")
-    start: str = Field(month_name(FIRST_MONTH), description="The first month")
+    start: str = Field("", validate_default=True, description="The first month; by default the service's first")
     schedule: Schedule | None = Field(None, description="When the pipeline looks for missing months")
     publication: Publication | None = Field(None, description="How the pipeline watches its source")
     freshness: Freshness | None = Field(None, description="How late a month may be")
@@ -152,35 +153,45 @@ class PipelineSpec(_Section):
     @field_validator("service")
     @classmethod
     def _known_service(cls, value: str) -> str:
-        if value not in SERVICES:
-            raise Refused(f"a service of the registry of columns, {one_of(list(SERVICES))}", allowed=SERVICES)
+        if value not in (known := service_names()):
+            raise Refused(f"a service of the registry of columns, {one_of(known)}", allowed=known)
         return value
 
     @field_validator("start")
     @classmethod
-    def _month(cls, value: str) -> str:
+    def _month(cls, value: str, info: ValidationInfo) -> str:
+        if "service" not in info.data:
+            return value
+        service = read_service(info.data["service"])
         try:
-            return month_name(parse_month(value))
+            month = parse_month(value) if value else service.first_month
         except TaxiError:
             raise Refused("a year and a month, like 2021-01") from None
+        if month < service.first_month:
+            first = month_name(service.first_month)
+            raise Refused(f"{first} or later, the months of {service.name} that the registry of columns knows")
+        return month_name(month)
 
     @field_validator("reject")
     @classmethod
     def _columns_of_service(cls, value: Sequence[Rule], fields: ValidationInfo) -> Sequence[Rule]:
-        if service := SERVICES.get(fields.data.get("service", "")):
-            check_rules(value, service)
+        if service := fields.data.get("service"):
+            check_rules(value, read_service(service))
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> PipelineSpec:
         if self.bigquery and not self.lake:
             raise Refused("`lake` beside `bigquery`: BigQuery is loaded from the lake", below=("bigquery",))
+        if self.lake and self.lake.shape == "date" and not self.trips.day:
+            text = f"month: {self.service} has no column with the day of pickup (`day_of`)"
+            raise Refused(text, below=("lake", "shape"))
         return self
 
     @property
     def trips(self) -> Service:
         """The service in the registry of columns."""
-        return SERVICES[self.service]
+        return read_service(self.service)
 
     @property
     def stores(self) -> dict[str, str]:

@@ -24,9 +24,9 @@ from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.connection import PostgresAddress, connect
 from taxi_assets.stores.postgres.resource import PostgresResource
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import month_name
 from taxi_assets_tests.faulty_server import FaultyServer
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.trips.made import HEADER, arrow_trips, line
 
 ASSETS = ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from taxi_assets.settings import PROJECT_ROOT, settings
-from taxi_assets.trips.columns import SERVICES
+from taxi_assets_tests.registry import SERVICES
 from taxi_assets_tests.taxi_command import UNSET
 
 SPINE = ("raw_taxi", "clean_taxi", "rejected_taxi", "postgres_table")

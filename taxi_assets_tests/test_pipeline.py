@@ -107,7 +107,7 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("freshness: {days: -1}", "freshness.days", "0 or more"),
         ("start: 20-05", "start", "a year and a month, like 2021-01"),
         ("reject: [{column: vendor_id, equals: x}]", "reject[0].equals", "a finite number"),
-        ("service: red", "service", "one of: yellow, green"),
+        ("service: red", "service", "one of: fhv, green, yellow"),
         ("bigquery: {dataset: a, table: b}", "bigquery", "`lake` beside `bigquery`"),
         ("bigquery: {dataset: a, table: b, project: c}", "bigquery.project", "the keys dataset and table"),
         ("postgres: {dataset: a, table: b}", "postgres.dataset", "the keys schema and table"),

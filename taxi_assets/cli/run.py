@@ -25,6 +25,7 @@ from taxi_assets.sources.source import TripSource, source_from_settings, source_
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
+from taxi_assets.trips.registry import require_known
 
 STORE_NAMES = {"lake": "the lake", "bigquery": "BigQuery"}
 OUTDATED = "outdated"
@@ -142,6 +143,7 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
 
 
 def _available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
+    require_known(pipeline.trips, months[0])
     if months[0] < pipeline.first_month:
         raise UsageError(
             f"{pipeline.name} {month_name(months[0])} is before the pipeline's first month.",

@@ -105,14 +105,15 @@ def _cell(value: object) -> str | int | float | bool:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def summary_metadata(summary: Summary) -> dict[str, Any]:
-    """The counts of a cleaning."""
+def summary_metadata(summary: Summary, *, amounts: bool) -> dict[str, Any]:
+    """The counts of a cleaning; the sum of its amounts, where it has amounts."""
+    money = {"total_amount_kept": dg.MetadataValue.float(summary.cents_kept / 100)} if amounts else {}
     return {
         "rows_read": summary.rows_read,
         "rows_kept": summary.rows_kept,
         "rows_rejected": summary.rows_rejected,
         "rejected_by_reason": dg.MetadataValue.json(dict(summary.rejected)),
-        "total_amount_kept": dg.MetadataValue.float(summary.cents_kept / 100),
+        **money,
         "pickups_outside_the_month": summary.pickups_outside,
         "unknown_columns_left_out": dg.MetadataValue.json(list(summary.unknown_columns)),
         "columns_not_in_the_file": dg.MetadataValue.json(list(summary.absent_columns)),

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.trips.columns import Service
+from taxi_assets.trips.columns import VENDOR, ZONES, Service
 from taxi_assets.trips.errors import InvalidFile
 from taxi_assets.trips.months import month_name, next_month
 from taxi_assets.trips.reading.read import read_trips
@@ -129,8 +129,9 @@ class SummaryBuilder:
             stray = pickups.filter(pc.invert(inside)) if outside < kept.num_rows else pickups
             months = pc.add(pc.multiply(pc.year(stray), integer(12)), pc.subtract(pc.month(stray), integer(1)))
             self.months_outside.update({month: rows for month, rows in _counts(months) if month is not None})
-        for vendor, rows in _counts(kept["vendor_id"]):
-            self.vendors["null" if vendor is None else str(vendor)] += rows
+        if self.service.vendors:
+            for vendor, rows in _counts(kept[VENDOR]):
+                self.vendors["null" if vendor is None else str(vendor)] += rows
         self.hours.update(dict(_counts(pc.hour(pickups))))
 
     def reject(self, rejected: pa.RecordBatch) -> None:
@@ -238,7 +239,7 @@ def unknown_zones(table: TripTable, lookup: Path) -> list[int]:
     """
     known = set(csv.read_csv(lookup).column("LocationID").to_pylist())
     used: set[int] = set()
-    for batch in table.batches(columns=["pu_location_id", "do_location_id"]):
+    for batch in table.batches(columns=[name for name in ZONES if name in table.schema.names]):
         for column in batch.columns:
             used.update(pc.unique(column).drop_null().to_pylist())
     return sorted(used - known)

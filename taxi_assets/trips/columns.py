@@ -1,20 +1,23 @@
-"""The registry: every column of the trip records, declared once.
+"""A service and its columns: Arrow types, PostgreSQL's DDL, the BigQuery schema and Dagster's column schemas.
 
-Arrow types, PostgreSQL's DDL, the BigQuery schema and Dagster's column schemas come from this module. The names and
-meanings are those of the TLC's data dictionaries, https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page.
+`registry` reads them from the YAML files in `taxi_assets/services`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Protocol
 
 import pyarrow as pa
 
-FIRST_MONTH = date(2019, 1, 1)
-"""The oldest month of the platform: the first with zone ids in every file and a congestion surcharge."""
+AMOUNT = "total_amount"
+"""The name of the column of money: a month is compared in its whole cents where the service has it."""
+VENDOR = "vendor_id"
+ZONES = ("pu_location_id", "do_location_id")
+"""The names of the columns that hold zones of the TLC's lookup."""
 
 
 class ColumnType(StrEnum):
@@ -122,6 +125,7 @@ class Service:
         columns: The columns of a trip in the order of the tables; `source_month` is the last.
         pickup: The name of the column with the time of pickup.
         dropoff: The name of the column with the time of dropoff.
+        first_month: The first month whose file the columns describe.
     """
 
     name: str
@@ -129,6 +133,28 @@ class Service:
     columns: tuple[Column, ...]
     pickup: str
     dropoff: str
+    first_month: date
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether its trips have amounts of money; else its months are compared in rows alone, with 0 cents."""
+        return has_amounts(self.columns)
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The names of its columns with zones of the TLC's lookup."""
+        names = {column.name for column in self.columns}
+        return tuple(name for name in ZONES if name in names)
+
+    @property
+    def vendors(self) -> Mapping[int, str]:
+        """The vendors that the TLC defines; empty where its trips name none."""
+        return next((column.values for column in self.columns if column.name == VENDOR), {})
+
+    @property
+    def day(self) -> Column | None:
+        """The column with the day of pickup; None: it has none."""
+        return next((column for column in self.columns if column.day_of == self.pickup), None)
 
     @property
     def schema(self) -> pa.Schema:
@@ -154,6 +180,19 @@ class Service:
         return {column.name: column for column in self.rejected_columns}[name]
 
 
+class Named(Protocol):
+    """A column of the registry, or of a store."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+def has_amounts(columns: Iterable[Named]) -> bool:
+    """Whether one of the columns is that of money."""
+    return any(column.name == AMOUNT for column in columns)
+
+
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Arrow fields in the columns' order, all nullable, each with its description as metadata."""
     return pa.schema(
@@ -169,157 +208,3 @@ SOURCE_MONTH = Column(
 )
 REASON = Column("reason", ColumnType.TEXT, "Why the row was left out: the first rule of the pipeline that it broke.")
 SOURCE_ROW = Column("source_row", ColumnType.BIGINT, "Row of the source file, from 1, its header not counted.")
-
-_DOLLARS = "US dollars"
-_VENDORS = {
-    1: "Creative Mobile Technologies",
-    2: "Curb Mobility (VeriFone)",
-    6: "Myle Technologies",
-    7: "Helix",
-}
-_RATES = {
-    1: "standard", 2: "JFK", 3: "Newark", 4: "Nassau or Westchester", 5: "negotiated", 6: "group ride", 99: "unknown",
-}  # fmt: skip
-_PAYMENTS = {0: "flex fare", 1: "card", 2: "cash", 3: "no charge", 4: "dispute", 5: "unknown", 6: "voided"}
-
-
-def _column(name: str, type: ColumnType, description: str, *sources: str, **more: object) -> Column:
-    """A column that every file must have, unless `more` says otherwise."""
-    return Column(name, type, description, sources, **{"required_from": FIRST_MONTH, **more})  # type: ignore[arg-type]
-
-
-def _money(name: str, description: str, **more: object) -> Column:
-    return _column(name, ColumnType.DOUBLE, description, name, unit=_DOLLARS, **more)
-
-
-_VENDOR = _column(
-    "vendor_id", ColumnType.SMALLINT, "The provider of the taxi's technology.", "VendorID", values=_VENDORS
-)
-_FLAG = _column(
-    "store_and_fwd_flag",
-    ColumnType.TEXT,
-    "Y: the record was held in the vehicle before it was sent, for want of a connection; N: it was not.",
-    "store_and_fwd_flag",
-)
-_RATE = _column(
-    "ratecode_id", ColumnType.SMALLINT, "The rate in effect at the trip's end.", "RatecodeID", values=_RATES
-)
-_PU = _column("pu_location_id", ColumnType.SMALLINT, "TLC taxi zone of the pickup.", "PULocationID")
-_DO = _column("do_location_id", ColumnType.SMALLINT, "TLC taxi zone of the dropoff.", "DOLocationID")
-_PASSENGERS = _column(
-    "passenger_count",
-    ColumnType.SMALLINT,
-    "Passengers in the vehicle, as the driver entered it.",
-    "passenger_count",
-    unit="persons",
-)
-_DISTANCE = _column("trip_distance", ColumnType.DOUBLE, "Distance by the taximeter.", "trip_distance", unit="miles")
-_PAYMENT = _column("payment_type", ColumnType.SMALLINT, "How the passenger paid.", "payment_type", values=_PAYMENTS)
-_FARE = _money("fare_amount", "Time-and-distance fare by the meter; negative in a correction.")
-_EXTRA = _money("extra", "Extras and surcharges, such as rush hour and overnight.")
-_MTA = _money("mta_tax", "Tax of the Metropolitan Transportation Authority.")
-_TIP = _money("tip_amount", "Tip, of card payments only.")
-_TOLLS = _money("tolls_amount", "Tolls of the trip.")
-_IMPROVEMENT = _money("improvement_surcharge", "Improvement surcharge at the flag drop.")
-_TOTAL = _money("total_amount", "What the passenger was charged, without cash tips.")
-_CONGESTION = _money("congestion_surcharge", "Congestion surcharge of New York State.")
-_CBD = _money(
-    "cbd_congestion_fee",
-    "Charge of the MTA's congestion relief zone, since January 2025.",
-    required_from=date(2025, 1, 1),
-)
-
-
-def _times(prefix: str) -> tuple[Column, Column]:
-    pickup, dropoff = f"{prefix}_pickup_datetime", f"{prefix}_dropoff_datetime"
-    return (
-        _column(pickup, ColumnType.DATETIME, "When the meter was engaged, New York time.", pickup),
-        _column(dropoff, ColumnType.DATETIME, "When the meter was disengaged, New York time.", dropoff),
-    )
-
-
-YELLOW = Service(
-    name="yellow",
-    title="Yellow taxis",
-    pickup="tpep_pickup_datetime",
-    dropoff="tpep_dropoff_datetime",
-    columns=(
-        _VENDOR,
-        *_times("tpep"),
-        _PASSENGERS,
-        _DISTANCE,
-        _RATE,
-        _FLAG,
-        _PU,
-        _DO,
-        _PAYMENT,
-        _FARE,
-        _EXTRA,
-        _MTA,
-        _TIP,
-        _TOLLS,
-        _IMPROVEMENT,
-        _TOTAL,
-        _CONGESTION,
-        Column(
-            "airport_fee",
-            ColumnType.DOUBLE,
-            "Fee for pickups at LaGuardia and JFK; in the TLC's Parquet files only.",
-            ("airport_fee", "Airport_fee"),
-            unit=_DOLLARS,
-        ),
-        _CBD,
-        SOURCE_MONTH,
-    ),
-)
-
-GREEN = Service(
-    name="green",
-    title="Green taxis",
-    pickup="lpep_pickup_datetime",
-    dropoff="lpep_dropoff_datetime",
-    columns=(
-        _VENDOR,
-        *_times("lpep"),
-        _FLAG,
-        _RATE,
-        _PU,
-        _DO,
-        _PASSENGERS,
-        _DISTANCE,
-        _FARE,
-        _EXTRA,
-        _MTA,
-        _TIP,
-        _TOLLS,
-        Column(
-            "ehail_fee",
-            ColumnType.DOUBLE,
-            "Fee for a trip hailed by app; always empty so far.",
-            ("ehail_fee",),
-            unit=_DOLLARS,
-        ),
-        _IMPROVEMENT,
-        _TOTAL,
-        _PAYMENT,
-        _column(
-            "trip_type",
-            ColumnType.SMALLINT,
-            "Whether the taxi was hailed on the street or dispatched.",
-            "trip_type",
-            values={1: "street hail", 2: "dispatch"},
-        ),
-        _CONGESTION,
-        _CBD,
-        Column(
-            "lpep_pickup_date",
-            ColumnType.DATE,
-            "Day of the pickup, New York time: from lpep_pickup_datetime.",
-            day_of="lpep_pickup_datetime",
-        ),
-        SOURCE_MONTH,
-    ),
-)
-
-SERVICES = {service.name: service for service in (YELLOW, GREEN)}
-"""The services that the registry describes, by name."""

@@ -77,7 +77,8 @@ def check_rules(rules: Sequence[Rule], service: Service) -> None:
     Raises:
         Refused: The service has no such column, or a number is compared with a column that holds no numbers.
     """
-    numbers = [c.name for c in service.columns if c.type in (ColumnType.SMALLINT, ColumnType.DOUBLE)]
+    numeric = (ColumnType.SMALLINT, ColumnType.BIGINT, ColumnType.DOUBLE)
+    numbers = [column.name for column in service.columns if column.type in numeric]
     for index, rule in enumerate(rules):
         allowed = [column.name for column in service.columns] if rule.missing else numbers
         if rule.column not in allowed:

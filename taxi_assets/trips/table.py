@@ -31,10 +31,10 @@ class Summary:
         rows_read: Rows of the file.
         rows_kept: Rows that no rule rejected.
         rejected: Rows rejected, by reason; every rule's reason has an entry, also with 0.
-        cents_kept: The sum of whole cents of `total_amount` of the kept rows.
+        cents_kept: The sum of whole cents of `total_amount` of the kept rows; 0 where the service has no amounts.
         cents_rejected: The same of the rejected rows.
         pickups_outside: Kept rows whose pickup is not in the file's month (missing included).
-        vendors: Kept rows by `vendor_id`; `null` stands for a missing one.
+        vendors: Kept rows by `vendor_id`; `null` stands for a missing one. Empty where the service has none.
         trips_by_hour: Kept rows by the hour of their pickup, 0 to 23; a missing pickup is in none.
         unknown_columns: Columns of the file that the registry does not have: left out.
         absent_columns: Optional columns that the file does not have: null.
@@ -67,7 +67,7 @@ class Summary:
 
     def unknown_vendors(self, service: Service) -> list[str]:
         """The vendors of the kept rows that the TLC does not define; a missing vendor is not one of them."""
-        defined = {str(value) for value in service.column("vendor_id").values} | {"null"}
+        defined = {str(value) for value in service.vendors} | {"null"}
         return [vendor for vendor in self.vendors if vendor not in defined]
 
 

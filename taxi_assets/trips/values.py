@@ -18,10 +18,9 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taxi_assets.trips.columns import ColumnType
+from taxi_assets.trips.columns import AMOUNT, ColumnType
 
 EPOCH = date(1970, 1, 1)
-AMOUNT = "total_amount"
 
 CENTS_SQL = f"coalesce(sum(floor({AMOUNT} * 100 + 0.5)), 0)"
 """The sum of whole cents in SQL; a store casts it to its 64-bit integer."""
@@ -31,6 +30,8 @@ EXPECTED = {
     ColumnType.DOUBLE: "a number, or nothing",
     ColumnType.TEXT: "text in UTF-8, or nothing",
     ColumnType.DATETIME: "a time without zone like 2021-01-01 00:30:10, or nothing",
+    ColumnType.DATE: "a date like 2021-01-01, or nothing",
+    ColumnType.BIGINT: "a whole number of 64 bits, or nothing",
 }
 """What a file may hold in a column of each type, in words."""
 
@@ -62,11 +63,13 @@ def _scalar(type: pa.DataType, content: bytes) -> pa.Scalar:
 
 
 def cents(trips: pa.RecordBatch | pa.Table | pa.Array | pa.ChunkedArray) -> int:
-    """The sum of whole cents of `total_amount`, without nulls.
+    """The sum of whole cents of `total_amount`, without nulls; 0 of rows that have no such column.
 
     Args:
         trips: Rows with a column `total_amount` in dollars, or that column.
     """
+    if isinstance(trips, pa.RecordBatch | pa.Table) and AMOUNT not in trips.schema.names:
+        return 0
     amounts = trips[AMOUNT] if isinstance(trips, pa.RecordBatch | pa.Table) else trips
     whole = pc.floor(pc.add(pc.multiply(amounts, number(100)), number(0.5)))
     return int(pc.sum(whole, min_count=0).as_py())
@@ -77,14 +80,14 @@ def convertible(source: pa.DataType, type: ColumnType) -> bool:
     if pa.types.is_dictionary(source):
         source = source.value_type
     match type:
-        case ColumnType.SMALLINT | ColumnType.DOUBLE:
+        case ColumnType.SMALLINT | ColumnType.BIGINT | ColumnType.DOUBLE:
             matches = pa.types.is_integer(source) or pa.types.is_floating(source) or pa.types.is_decimal(source)
         case ColumnType.TEXT:
             matches = pa.types.is_string(source) or pa.types.is_large_string(source) or pa.types.is_string_view(source)
         case ColumnType.DATETIME:
             matches = pa.types.is_timestamp(source) and source.tz is None
-        case _:
-            matches = False
+        case ColumnType.DATE:
+            matches = pa.types.is_date(source)
     return bool(matches or pa.types.is_null(source))
 
 
@@ -95,6 +98,8 @@ def convert(values: pa.Array, type: ColumnType) -> pa.Array:
         pa.ArrowInvalid: A value is out of range, a fraction, not a finite number, or not UTF-8.
     """
     decoded = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    if type is ColumnType.BIGINT and pa.types.is_string(decoded.type):
+        decoded = pc.replace_substring_regex(pc.utf8_trim_whitespace(decoded), r"\.0+$", "")
     converted = decoded.cast(type.arrow)
     if type is ColumnType.DOUBLE and not pc.all(pc.is_finite(converted), min_count=0).as_py():
         raise pa.ArrowInvalid("not a finite number")
@@ -115,8 +120,12 @@ def parse(values: pa.Array, type: ColumnType) -> pa.Array:
 
 
 def text_type(type: ColumnType) -> pa.DataType:
-    """The Arrow type in which a column of a CSV file is read: integers as doubles, since they may be written `1.0`."""
-    return pa.float64() if type is ColumnType.SMALLINT else type.arrow
+    """The Arrow type in which a column of a CSV file is read.
+
+    Integers may be written `1.0`: small ones are read as doubles, others, which a double may round, as text.
+    """
+    read_as = {ColumnType.SMALLINT: pa.float64(), ColumnType.BIGINT: pa.string()}
+    return read_as.get(type, type.arrow)
 
 
 def first_invalid(values: pa.Array, type: ColumnType) -> int | None:

@@ -26,9 +26,9 @@ from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import PROJECT_ROOT, SOURCES, Settings
 from taxi_assets.sources.layouts import LAYOUTS
 from taxi_assets.sources.sample.files import make_month
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.deploy.compose import FILE, Processes, interpolated, services
 from taxi_assets_tests.host_output import worrying_lines
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.webhook.webhook_process import webhook
 

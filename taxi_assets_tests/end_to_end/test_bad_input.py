@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from taxi_assets.local.service import free_port
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.external_postgres import PASSWORD, external_postgres
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.taxi_command import Said, Taxi
 from taxi_assets_tests.trips.made import HEADER, arrow_trips, line
 

@@ -25,10 +25,10 @@ from taxi_assets.settings import PROJECT_ROOT
 from taxi_assets.sources.layouts import CSV
 from taxi_assets.sources.sample.files import make_month
 from taxi_assets.stores.postgres.connection import connect
-from taxi_assets.trips.columns import GREEN
 from taxi_assets.trips.months import month_name
 from taxi_assets.ui.token import read_token
 from taxi_assets_tests.host_output import worrying_lines
+from taxi_assets_tests.registry import GREEN
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 from taxi_assets_tests.webhook.webhook_process import Webhook, webhook
 

@@ -21,8 +21,8 @@ from taxi_assets.sources.sample.files import columns, make_month
 from taxi_assets.sources.sample.server import newest_month
 from taxi_assets.sources.sample.trips import CHUNK_ROWS
 from taxi_assets.sources.source import TripSource
-from taxi_assets.trips.columns import SERVICES
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.registry import SERVICES
 from taxi_assets_tests.servers import starts_server
 from taxi_assets_tests.sources.conftest import MONTH, QUICK
 

@@ -15,8 +15,8 @@ from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest
 from taxi_assets.stores.lake.verify import LakeContents, read_back
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.clean import clean_file
-from taxi_assets.trips.columns import GREEN
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.registry import GREEN
 from taxi_assets_tests.stores.cloud_process import load_until
 from taxi_assets_tests.stores.months import RUN
 from taxi_assets_tests.trips.made import RULES

@@ -10,9 +10,9 @@ from typing import Any
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.stores.postgres import load as postgres_load
 from taxi_assets.stores.postgres.connection import PostgresAddress
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.stores.months import trips_table
 
 MOMENTS = ("copying", "_verify", "_refresh")

@@ -8,8 +8,8 @@ from pathlib import Path
 from taxi_assets.stores.month import CleanedMonth, Provenance
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.months import month_name
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.trips.made import RULES, csv_file, line
 
 JANUARY = date(2021, 1, 1)

@@ -12,8 +12,8 @@ import pytest
 
 from taxi_assets.stores.cleaned import KINDS, CleanedFiles
 from taxi_assets.trips.clean import Cleaning, clean_file
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.table import TripTable
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.trips.made import HEADER, RULES, line
 
 

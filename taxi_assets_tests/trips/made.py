@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxi_assets.trips.clean import Cleaning, clean_file
-from taxi_assets.trips.columns import YELLOW, ColumnType, Service
+from taxi_assets.trips.columns import ColumnType, Service
 from taxi_assets.trips.rules import Rule
+from taxi_assets_tests.registry import YELLOW
 
 JANUARY = date(2021, 1, 1)
 MISSING = Rule(column="passenger_count", missing=True)

@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from taxi_assets.errors import TaxiError
 from taxi_assets.trips.clean import Cleaning, clean_file, rule_violations
-from taxi_assets.trips.columns import SERVICES, YELLOW, Service
+from taxi_assets.trips.columns import Service
 from taxi_assets.trips.errors import InvalidFile
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.reading.read import read_trips
 from taxi_assets.trips.rules import Rule
 from taxi_assets.trips.table import Summary, TripTable
+from taxi_assets.yaml_mistakes import Refused
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.registry import SERVICES, YELLOW
 from taxi_assets_tests.trips.made import (
     JANUARY,
     MISSING,
@@ -160,7 +161,7 @@ def test_a_csv_and_a_parquet_file_of_the_same_rows_clean_alike(tmp_path: Path) -
 
 def test_a_rule_for_no_column_stops_before_anything_is_written(tmp_path: Path) -> None:
     path = csv_file(tmp_path, line())
-    with pytest.raises(TaxiError, match="cannot be applied to yellow"):
+    with pytest.raises(Refused, match="a column of yellow, one of: vendor_id"):
         clean_file(
             path,
             name="x",

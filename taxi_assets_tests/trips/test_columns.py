@@ -8,8 +8,10 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from taxi_assets.trips.columns import FIRST_MONTH, GREEN, SERVICES, SOURCE_MONTH, YELLOW, Column, ColumnType, Service
+from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, Service
+from taxi_assets_tests.registry import GREEN, SERVICES, YELLOW
 
+FIRST = YELLOW.first_month
 EVERY_COLUMN = [
     pytest.param(service, column, id=f"{service.name}.{column.name}")
     for service in SERVICES.values()
@@ -54,11 +56,11 @@ def test_a_column_is_required_in_its_era() -> None:
     fee = YELLOW.column("cbd_congestion_fee")
     assert not fee.required(date(2024, 12, 1))
     assert fee.required(date(2025, 1, 1))
-    assert YELLOW.column("vendor_id").required(FIRST_MONTH)
+    assert YELLOW.column("vendor_id").required(FIRST)
     assert not YELLOW.column("airport_fee").required(date(2024, 1, 1))
-    assert not GREEN.column("ehail_fee").required(FIRST_MONTH)
-    past = Column("old", ColumnType.DOUBLE, "Old.", ("old",), required_from=FIRST_MONTH, required_until=FIRST_MONTH)
-    assert past.required(FIRST_MONTH)
+    assert not GREEN.column("ehail_fee").required(FIRST)
+    past = Column("old", ColumnType.DOUBLE, "Old.", ("old",), required_from=FIRST, required_until=FIRST)
+    assert past.required(FIRST)
     assert not past.required(date(2019, 2, 1))
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from taxi_assets.trips.columns import GREEN, YELLOW
 from taxi_assets.trips.rules import Rule, check_rules, matching_rules
 from taxi_assets.yaml_mistakes import Refused
+from taxi_assets_tests.registry import GREEN, YELLOW
 from taxi_assets_tests.trips.made import MISSING, NO_DISTANCE, ZERO
 
 

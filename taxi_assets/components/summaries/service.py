@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
@@ -19,11 +19,18 @@ from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.cleaned import CleanedFiles
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.table import BigQueryTable, Table, TableRef
-from taxi_assets.trips.columns import SERVICES, Service
+from taxi_assets.trips.columns import AMOUNT, Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 ZONES_KEY = dg.AssetKey("taxi_zones")
+
+_READS = {
+    "trips_per_day": ("passenger_count", AMOUNT),
+    "trips_per_zone_hour": ("pu_location_id",),
+    "revenue_per_zone": ("pu_location_id", AMOUNT),
+}
+"""Summary → the columns that it reads besides the time of pickup."""
 
 
 class ServiceSummaries(dg.Model, dg.Resolvable):
@@ -41,6 +48,14 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
             raise ValueError(f"the pipeline of {value} has no BigQuery: its months have no summaries")
         return value
 
+    @model_validator(mode="after")
+    def _has_their_columns(self) -> Self:
+        names = {column.name for column in self.trips.columns}
+        for table, needed in _READS.items():
+            if getattr(self, table) and (missing := [name for name in needed if name not in names]):
+                raise ValueError(f"{self.service} has no column {' and no '.join(missing)}: leave out {table}")
+        return self
+
     @property
     def pipeline(self) -> PipelineSpec:
         """Its pipeline."""
@@ -49,7 +64,7 @@ class ServiceSummaries(dg.Model, dg.Resolvable):
     @property
     def trips(self) -> Service:
         """The service and its columns, from the registry."""
-        return SERVICES[self.service]
+        return self.pipeline.trips
 
     @property
     def trips_table(self) -> TableRef:

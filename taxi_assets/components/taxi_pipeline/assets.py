@@ -127,7 +127,7 @@ def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
                     least_inside=pipeline.least_pickups_inside,
                     progress=lambda rows: report(rows, None),
                 )
-            shared = metadata.summary_metadata(cleaning.summary)
+            shared = metadata.summary_metadata(cleaning.summary, amounts=service.has_amounts)
             shared |= {"synthetic": file.synthetic, "limit": config.limit, **_trial_mark(config.limit)}
             for output, table in (("clean_taxi", cleaning.kept), ("rejected_taxi", cleaning.rejected)):
                 shown = {**shared, "preview": metadata.preview(table), metadata.LINEAGE: lineage[output]}

@@ -76,14 +76,14 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     accounted = spec("rows_accounted_for", text, blocking=True, reads=["rejected_taxi"])
     rules_hold = spec("no_kept_row_breaks_a_rule", "No kept row breaks a rule.", blocking=True)
     not_empty = spec("month_not_empty", "At least one row was kept.", blocking=True)
-    vendors = spec("vendors_known", "Every vendor_id is one that the TLC defines.")
+    vendors = [spec("vendors_known", "Every vendor_id is one that the TLC defines.")] if pipeline.trips.vendors else []
     text = f"At most {pipeline.most_pickups_outside:.1%} of the pickups lie outside the file's month."
     in_month = spec("pickups_in_the_month", text)
     columns = spec("columns_known", "The registry knows every column of the file.")
 
     @dg.multi_asset_check(
         name=f"{pipeline.name}_clean_checks",
-        specs=[accounted, rules_hold, not_empty, vendors, in_month, columns],
+        specs=[accounted, rules_hold, not_empty, *vendors, in_month, columns],
         ins={
             "clean_taxi": dg.AssetIn(pipeline.key("clean_taxi")),
             "rejected_taxi": dg.AssetIn(pipeline.key("rejected_taxi")),
@@ -103,9 +103,10 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         broken = rule_violations(clean_taxi, pipeline.reject)
         yield result(rules_hold, broken == 0, f"{broken:,} of {kept:,} kept rows break a rule", rows_broken=broken)
         yield result(not_empty, kept > 0, f"{kept:,} rows kept", rows_kept=kept)
-        unknown_ids = summary.unknown_vendors(pipeline.trips)
-        text = f"not defined by the TLC: {', '.join(unknown_ids)}" if unknown_ids else "all defined by the TLC"
-        yield result(vendors, not unknown_ids, text, WARN, unknown_vendors=unknown_ids)
+        for each in vendors:
+            unknown_ids = summary.unknown_vendors(pipeline.trips)
+            text = f"not defined by the TLC: {', '.join(unknown_ids)}" if unknown_ids else "all defined by the TLC"
+            yield result(each, not unknown_ids, text, WARN, unknown_vendors=unknown_ids)
         share = summary.pickups_outside / kept if kept else 0.0
         yield result(
             in_month,
@@ -122,19 +123,30 @@ def clean_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     return clean_checks_op
 
 
-def agreement_result(
-    spec: dg.AssetCheckSpec, contents: str, counted: tuple[int, int], cleaned: tuple[int, int]
-) -> dg.AssetCheckResult:
-    """Whether a store holds the rows and whole cents that were cleaned; both pairs are (rows, cents)."""
-    return result(
-        spec,
-        counted == cleaned,
-        f"{counted[0]:,} rows and {counted[1]:,} cents in the {contents}; {cleaned[0]:,} and {cleaned[1]:,} cleaned",
-        rows=counted[0],
-        cents=counted[1],
-        rows_cleaned=cleaned[0],
-        cents_cleaned=cleaned[1],
+def measure(pipeline: PipelineSpec) -> str:
+    """What is compared of a month, as the descriptions of checks begin."""
+    return (
+        "Rows and whole cents of total_amount" if pipeline.trips.has_amounts else "Rows (these trips have no amounts)"
     )
+
+
+def agreement_result(
+    pipeline: PipelineSpec,
+    spec: dg.AssetCheckSpec,
+    contents: str,
+    counted: tuple[int, int],
+    cleaned: tuple[int, int],
+) -> dg.AssetCheckResult:
+    """Whether a store holds the rows and whole cents that were cleaned; both pairs are (rows, cents).
+
+    Without amounts the rows alone are compared and shown.
+    """
+    rows: dict[str, Any] = {"rows": counted[0], "rows_cleaned": cleaned[0]}
+    if not pipeline.trips.has_amounts:
+        text = f"{counted[0]:,} rows in the {contents}; {cleaned[0]:,} cleaned"
+        return result(spec, counted == cleaned, text, **rows)
+    text = f"{counted[0]:,} rows and {counted[1]:,} cents in the {contents}; {cleaned[0]:,} and {cleaned[1]:,} cleaned"
+    return result(spec, counted == cleaned, text, **rows, cents=counted[1], cents_cleaned=cleaned[1])
 
 
 def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
@@ -143,7 +155,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         pipeline,
         "postgres_table",
         "agrees_with_clean_taxi",
-        "Rows and whole cents of total_amount in PostgreSQL equal those of the cleaned month.",
+        f"{measure(pipeline)} in PostgreSQL equal those of the cleaned month.",
         reads=["clean_taxi"],
     )
     not_empty = check_spec(pipeline, "postgres_table", "table_not_empty", "The table holds rows of this month.")
@@ -164,7 +176,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
             table = postgres.table(pipeline.postgres, trial=trial)
             rows, cents = postgres.count_month(table, parse_month(context.partition_key))
             beside = postgres.synthetic_beside(parse_month(context.partition_key), table)
-        yield agreement_result(agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
+        yield agreement_result(pipeline, agrees, "table", (rows, cents), (summary.rows_kept, summary.cents_kept))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
         text = f"synthetic months stand in the same table: {', '.join(beside)}" if beside else "none"
         yield result(only_real, not beside, text, WARN, months=beside)
@@ -175,7 +187,7 @@ def postgres_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
 def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
     """The checks of a month in the lake; they read its objects back."""
     spec = partial(check_spec, pipeline, "gcs_parquet", reads=["clean_taxi"])
-    text = "Rows and whole cents of total_amount in the Parquet objects equal those of the cleaned month."
+    text = f"{measure(pipeline)} in the Parquet objects equal those of the cleaned month."
     agrees = spec("agrees_with_clean_taxi", text, blocking=True)
     schema = spec("schema_is_the_registrys", "Every object has the registry's columns, types and descriptions.")
     strays = spec("no_stray_objects", "The lake holds no object of this month that the load did not write.")
@@ -195,7 +207,9 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
         name = f"read-{pipeline.name}-{gcs_parquet.month}"
         with dagster_failures(), work_folder(Path(cloud.home), name) as folder:
             read = read_back(cloud, gcs_parquet, folder)
-        yield agreement_result(agrees, "objects", (read.rows, read.cents), (summary.rows_kept, summary.cents_kept))
+        yield agreement_result(
+            pipeline, agrees, "objects", (read.rows, read.cents), (summary.rows_kept, summary.cents_kept)
+        )
         wrong = "; ".join(f"{name}: {what}" for name, what in read.wrong_schemas.items())
         yield result(schema, not wrong, wrong or f"{len(read.rows_by_object)} objects as declared")
         odd = [*(f"missing: {name}" for name in read.missing), *(f"stray: {name}" for name in read.strays)]
@@ -206,7 +220,7 @@ def lake_checks(pipeline: PipelineSpec) -> dg.AssetChecksDefinition:
 
 def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksDefinition:
     """The checks of a month in BigQuery; they count in the table."""
-    text = "Rows and whole cents of total_amount in BigQuery equal those that stand in the lake."
+    text = f"{measure(pipeline)} in BigQuery equal those that stand in the lake."
     agrees = check_spec(pipeline, "bigquery_table", "agrees_with_gcs_parquet", text, reads=["gcs_parquet"])
     not_empty = check_spec(pipeline, "bigquery_table", "table_not_empty", "The table holds rows of this month.")
 
@@ -219,7 +233,7 @@ def bigquery_checks(pipeline: PipelineSpec, target: TableRef) -> dg.AssetChecksD
         entry = gcs_parquet.entry
         with dagster_failures():
             rows, cents = count_month(cloud, target, entry.source_month)
-        yield agreement_result(agrees, "table", (rows, cents), (entry.rows_kept, entry.cents))
+        yield agreement_result(pipeline, agrees, "table", (rows, cents), (entry.rows_kept, entry.cents))
         yield result(not_empty, rows > 0, f"{rows:,} rows", rows=rows)
 
     return bigquery_checks_op

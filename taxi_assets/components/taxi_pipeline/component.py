@@ -49,7 +49,9 @@ class TaxiPipeline(PipelineSpec, YamlComponent):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Makes the assets, the checks, the job, and what starts it."""
         chain = [assets.raw_taxi(self), assets.clean_taxi(self), assets.postgres_table(self)]
-        monthly = [checks.clean_checks(self), checks.zone_checks(self), checks.postgres_checks(self)]
+        monthly = [checks.clean_checks(self), checks.postgres_checks(self)]
+        if self.trips.zones:
+            monthly.append(checks.zone_checks(self))
         if self.lake:
             chain.append(assets.gcs_parquet(self, self.lake))
             monthly.append(checks.lake_checks(self))

@@ -19,7 +19,7 @@ from filelock import FileLock
 from taxi_assets.files import private_folder
 from taxi_assets.sources.layouts import LayoutName
 from taxi_assets.sources.sample.trips import chunks
-from taxi_assets.trips.columns import FIRST_MONTH, Service
+from taxi_assets.trips.columns import Service
 
 ZONES = 265
 _BOROUGHS = ("Manhattan", "Brooklyn", "Queens", "Bronx", "Staten Island")
@@ -55,7 +55,7 @@ def make_zones(path: Path) -> None:
     table.writerows(
         (zone, _BOROUGHS[zone % len(_BOROUGHS)], f"Made-up zone {zone}", "Made up") for zone in range(1, ZONES + 1)
     )
-    _make(path, FIRST_MONTH, lambda file: file.write(text.getvalue().encode()))
+    _make(path, date(2019, 1, 1), lambda file: file.write(text.getvalue().encode()))
 
 
 def _make(path: Path, dated: date, write: Callable[[BinaryIO], object]) -> None:

@@ -19,20 +19,20 @@ from taxi_assets.files import private_folder
 from taxi_assets.sources.http import SAMPLE_HEADER
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
 from taxi_assets.sources.sample.files import make_month, make_zones
-from taxi_assets.trips.columns import FIRST_MONTH, SERVICES
-from taxi_assets.trips.months import next_month, parse_month
+from taxi_assets.trips.months import parse_month
+from taxi_assets.trips.registry import read_service, service_names
 
 HEALTHY = "sample source"
+PUBLISHED_AFTER = 3
+"""The months from the beginning of a month to its publication."""
 MAKER = "v1"
 """The folder of the files; raise it with every change of what is generated."""
 
 
 def newest_month(today: date) -> date:
     """The newest month that the TLC would have published: a file comes about two months after its month's end."""
-    month = FIRST_MONTH
-    while next_month(next_month(next_month(next_month(month)))) <= today:
-        month = next_month(month)
-    return month
+    months = today.year * 12 + today.month - 1 - PUBLISHED_AFTER
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def application(folder: Path) -> Starlette:
@@ -61,16 +61,16 @@ def _make(file: Path, path: str, rows: int) -> bool:
     if path == ZONE_LOOKUP:
         make_zones(file)
         return True
-    match = re.fullmatch(r"[a-z-]+/([a-z]+)_tripdata_([0-9-]+)\.[a-z.]+", path)
-    service = SERVICES.get(match[1]) if match else None
-    if not match or not service:
+    match = re.fullmatch(r"[a-z0-9_-]+/([a-z0-9_]+)_tripdata_([0-9-]+)\.[a-z.]+", path)
+    if not match or match[1] not in service_names():
         return False
+    service = read_service(match[1])
     try:
         month = parse_month(match[2])
     except TaxiError:
         return False
     layout = next((layout for layout in LAYOUTS if layout.path(service.name, month) == path), None)
-    if not layout or not FIRST_MONTH <= month <= newest_month(date.today()):
+    if not layout or not service.first_month <= month <= newest_month(date.today()):
         return False
     make_month(file, service, month, rows, layout.name)
     return True

@@ -2,7 +2,7 @@
 
 Shares and spreads follow the TLC's files of 2020 and 2021: the last rows of a month lack vendor, passengers, rate,
 flag, payment (and trip type); some passenger counts and distances are zero, some fares negative, some pickups lie years
-away. Amounts are computed in whole cents.
+away. Amounts are computed in whole cents. A service without a profile gets values of its columns' types.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taxi_assets.trips.columns import Service
+from taxi_assets.trips.columns import ZONES, Column, ColumnType, Service
 from taxi_assets.trips.months import month_name, next_month
 
 CHUNK_ROWS = 65_536
 STRAY_EVERY = 10_000
 """Of so many trips, one has a pickup in another year."""
+MISSING_SHARE = 0.02
+"""The share of missing values in each column of a service without a profile, but not in the pickup."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -66,15 +68,18 @@ def chunks(service: Service, month: date, rows: int) -> Iterator[pa.RecordBatch]
 
     Whole numbers are int64, amounts and distances float64, times timestamp[s] without a zone.
     """
-    profile = PROFILES[service.name]
-    named_rows = rows - int(rows * profile.blank)
+    profile = PROFILES.get(service.name)
+    named_rows = rows - int(rows * profile.blank) if profile else rows
     for start in range(0, rows, CHUNK_ROWS):
         size = min(CHUNK_ROWS, rows - start)
         # One seed a chunk: numbers drawn for one never shift those of the next.
         seed = hashlib.sha256(f"{service.name} {month_name(month)} {rows} {start}".encode()).digest()
         random = np.random.Generator(np.random.PCG64(int.from_bytes(seed[:16], "big")))
         index = np.arange(start, start + size)
-        yield _chunk(service, month, profile, random, index, named_rows, rows)
+        if profile:
+            yield _chunk(service, month, profile, random, index, named_rows, rows)
+        else:
+            yield _declared_chunk(service, month, random, index / rows)
 
 
 def _chunk(
@@ -109,6 +114,35 @@ def _chunk(
     if profile.surcharge_blank:
         columns["congestion_surcharge"] = pc.if_else(pa.array(blank), None, columns["congestion_surcharge"])
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _declared_chunk(service: Service, month: date, random: np.random.Generator, place: Floats) -> pa.RecordBatch:
+    """Trips of a service without a profile: values of each column's type, now and then a missing one."""
+    size = len(place)
+    pickup = _pickups(month, random, place)
+    dropoff = pickup + random.integers(120, 3600, size)
+    columns = {}
+    for column in service.columns:
+        if column.sources:
+            times = {service.pickup: pickup, service.dropoff: dropoff}.get(column.name, pickup)
+            missing = random.random(size) < (0 if column.name == service.pickup else MISSING_SHARE)
+            columns[column.sources[0]] = pc.if_else(pa.array(missing), None, _values(column, random, times))
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _values(column: Column, random: np.random.Generator, times: Ints) -> pa.Array:
+    size = len(times)
+    if column.type is ColumnType.DATETIME:
+        return _times(times)
+    if column.type is ColumnType.DATE:
+        return pa.array(times.astype("datetime64[s]").astype("datetime64[D]"))
+    if column.type is ColumnType.DOUBLE:
+        return pa.array(np.round(random.lognormal(2.5, 0.8, size), 2))
+    if column.type is ColumnType.TEXT:
+        return pa.array([f"B{number:05d}" for number in random.integers(1, 900, size)])
+    if column.name in ZONES:
+        return pa.array(_zones(random, size))
+    return pa.array(random.choice(list(column.values) or range(1, 10), size))
 
 
 def _pickups(month: date, random: np.random.Generator, place: Floats) -> Ints:

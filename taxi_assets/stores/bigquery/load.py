@@ -12,7 +12,7 @@ from taxi_assets.errors import TransientError
 from taxi_assets.stores.bigquery.intents import Intent, find_commit, forget, register, require_current
 from taxi_assets.stores.bigquery.month import Part, load_id, replace_month
 from taxi_assets.stores.bigquery.replace import Objects
-from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigquery_session
+from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session, totals
 from taxi_assets.stores.bigquery.schema import (
     LOG_COLUMNS,
     ensure_trips_tables,
@@ -33,7 +33,7 @@ from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import NO_RUN, Provenance
 from taxi_assets.stores.record import LEDGER_KEY
 from taxi_assets.stores.table import Table, TableRef
-from taxi_assets.trips.columns import SERVICES
+from taxi_assets.trips.registry import read_service
 
 _BEATEN = "a newer month of the lake is loaded already"
 
@@ -124,13 +124,13 @@ class _Load:
     ) -> None:
         self._cloud, self._session, self._bucket = cloud, session, bucket
         self._load, self._provenance, self._began = load, provenance, began
-        service = SERVICES[load.entry.service]
+        self._service = service = read_service(load.entry.service)
         trips, rejected = trips_table(session, service, declared), rejected_table(session, service, declared)
         self.parts = [self._kept(trips), self._rejected(rejected)]
         self._intent = Intent.of(trips.ref, load)
 
     def _kept(self, table: Table) -> Part:
-        entry, service, shape = self._load.entry, SERVICES[self._load.entry.service], self._load.shape
+        entry, service, shape = self._load.entry, self._service, self._load.shape
         fields = schema(staging_columns(self._cloud, service, shape))
         objects = self._objects(self._load.objects, fields, entry.rows_kept, entry.cents)
         return Part(table, replace(objects, select=selected(service, shape)))
@@ -149,15 +149,14 @@ class _Load:
             name=f"{pipeline} {month}",
             job=f"{pipeline}_{month}",
             rows=rows,
-            cents=cents,
+            cents=cents if self._service.has_amounts else None,
             labels={"pipeline": pipeline, "service": service, "source_month": month},
             next_step=f"store the month in the lake again: taxi run {pipeline} --months {month} --force",
         )
 
     def prepare(self) -> None:
         """Creates what is missing."""
-        service = SERVICES[self._load.entry.service]
-        ensure_trips_tables(self._session, [part.table for part in self.parts], service)
+        ensure_trips_tables(self._session, [part.table for part in self.parts], self._service)
 
     def resume(self) -> Jobs | None:
         """The load that was recorded before, if any, brought to its end; None: it is over, and the month not loaded."""
@@ -215,7 +214,7 @@ class _Load:
         """Whether the tables hold what the month of the lake holds."""
         month = value_in_sql(self._load.entry.source_month)
         for part in self.parts:
-            sql = f"{TOTALS} {part.table.ref.bigquery} WHERE source_month = {month}"
+            sql = f"{totals(part.objects.cents is not None)} {part.table.ref.bigquery} WHERE source_month = {month}"
             (row,) = self._session.query(sql)[1]
             if (row.trips, row.cents) != (part.objects.rows, part.objects.cents):
                 return False

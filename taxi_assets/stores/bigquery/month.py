@@ -25,7 +25,7 @@ from taxi_assets.stores.bigquery.replace import (
     run_transaction,
     transaction,
 )
-from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession
+from taxi_assets.stores.bigquery.resource import BigQuerySession, totals
 from taxi_assets.stores.bigquery.schema import LABELS
 from taxi_assets.stores.table import Table, TableRef
 
@@ -122,10 +122,10 @@ def _load(
 
 
 def _verify_staging(session: BigQuerySession, parts: Sequence[Part], staging: Sequence[TableRef]) -> None:
-    totals = [
-        TOTALS.replace("SELECT", f"SELECT {number} AS part,") + f" {table.bigquery}"
-        for number, table in enumerate(staging)
+    counts = [
+        totals(part.objects.cents is not None).replace("SELECT", f"SELECT {number} AS part,") + f" {table.bigquery}"
+        for number, (part, table) in enumerate(zip(parts, staging, strict=True))
     ]
-    rows = sorted(session.query(" UNION ALL ".join(totals))[1], key=lambda row: int(row.part))
+    rows = sorted(session.query(" UNION ALL ".join(counts))[1], key=lambda row: int(row.part))
     for part, row in zip(parts, rows, strict=True):
         require_totals(part.objects, (row.trips, row.cents), part.table.ref)

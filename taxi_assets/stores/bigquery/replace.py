@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.resource import JOB_SECONDS, TOTALS, BigQuerySession
+from taxi_assets.stores.bigquery.resource import JOB_SECONDS, BigQuerySession, totals
 from taxi_assets.stores.bigquery.schema import LABELS, ensure_table, expires, schema, value_in_sql
 from taxi_assets.stores.google.errors import is_conflict, is_passing, load_job_errors
 from taxi_assets.stores.table import Table, TableRef, quoted
@@ -233,8 +233,7 @@ def end_load(session: BigQuerySession, objects: Objects, job: bigquery.LoadJob) 
 
 
 def _verify_staging(session: BigQuerySession, objects: Objects, staging: TableRef, table: TableRef) -> None:
-    totals = "SELECT COUNT(*) AS trips, NULL AS cents FROM" if objects.cents is None else TOTALS
-    (row,) = session.query(f"{totals} {staging.bigquery}")[1]
+    (row,) = session.query(f"{totals(objects.cents is not None)} {staging.bigquery}")[1]
     require_totals(objects, (row.trips, row.cents), table)
 
 
@@ -268,8 +267,8 @@ def replacement(
     if rows is not None:
         text = value_in_sql(f"{_totals(rows, cents)} were to be written; {table.ref.in_database} would hold others")
         expected = f"trips = {rows}" + ("" if cents is None else f" AND cents = {cents}")
-        totals = "SELECT COUNT(*) AS trips FROM" if cents is None else TOTALS
-        script.append(f"SELECT IF({expected}, 0, ERROR({text})) FROM ({totals} {name} WHERE {_where(month)})")  # noqa: S608
+        counted = f"{totals(cents is not None)} {name} WHERE {_where(month)}"
+        script.append(f"SELECT IF({expected}, 0, ERROR({text})) FROM ({counted})")  # noqa: S608
     return script
 
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 JOB_SECONDS = 1800
 """How long a job may take."""
-TOTALS = f"SELECT COUNT(*) AS trips, CAST({CENTS_SQL} AS INT64) AS cents FROM"
-"""The row count and the whole cents of what follows."""
+
+
+def totals(amounts: bool) -> str:
+    """A query for the row count and the whole cents of what follows; without amounts, null in the place of cents."""
+    return f"SELECT COUNT(*) AS trips, CAST({CENTS_SQL if amounts else 'NULL'} AS INT64) AS cents FROM"
 
 
 @dataclass(frozen=True)

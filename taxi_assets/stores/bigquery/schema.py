@@ -81,9 +81,9 @@ def staging_columns(cloud: GoogleCloud, service: Service, shape: str) -> list[Co
 
 def selected(service: Service, shape: str) -> str:
     """What fills the table's columns from the staging table."""
-    day = date_column(service).name if shape == "date" else None
+    day = date_column(service) if shape == "date" else None
     return ", ".join(
-        f"DATE({quoted(service.pickup)})" if column.name == day else quoted(column.name) for column in service.columns
+        f"DATE({quoted(service.pickup)})" if column == day else quoted(column.name) for column in service.columns
     )
 
 

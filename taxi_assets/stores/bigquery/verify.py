@@ -8,12 +8,13 @@ from dataclasses import fields
 from datetime import date
 from typing import Any
 
-from taxi_assets.stores.bigquery.resource import TOTALS, BigQuerySession, bigquery_session
+from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session, totals
 from taxi_assets.stores.bigquery.schema import REJECTED, log_table, value_in_sql
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.record import TOKEN_KEY, StoreRecord, order
 from taxi_assets.stores.table import TableRef
+from taxi_assets.trips.columns import has_amounts
 
 GENERATION = "generation"
 """The log's column with the version of the lake's manifest. Code that writes it writes the rejected rows, too."""
@@ -31,7 +32,7 @@ def count_month(cloud: GoogleCloud, declared: TableRef, month: date) -> tuple[in
 
 
 def count_months(session: BigQuerySession, table: TableRef, months: Sequence[date] | None = None) -> Counts | None:
-    """The row count and the cents of each month in a table; None: there is no table.
+    """The row count and the cents of each month in a table, 0 cents where it has no amounts; None: there is no table.
 
     Args:
         session: Where the table is.
@@ -40,8 +41,9 @@ def count_months(session: BigQuerySession, table: TableRef, months: Sequence[dat
     """
     from google.api_core.exceptions import NotFound
 
-    by_month = TOTALS.replace("SELECT", "SELECT source_month,")
     try:
+        described = session.client.get_table(str(table), retry=session.retry)
+        by_month = totals(has_amounts(described.schema)).replace("SELECT", "SELECT source_month,")
         rows = session.query(f"{by_month} {table.bigquery} {_where(months)} GROUP BY source_month")[1]
         return {row[0]: (int(row[1]), int(row[2] or 0)) for row in rows}
     except NotFound:

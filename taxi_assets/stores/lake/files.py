@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.trips.columns import SOURCE_MONTH, Column, ColumnType, Service
+from taxi_assets.trips.columns import AMOUNT, Column, Service
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
-from taxi_assets.trips.values import AMOUNT, cents
+from taxi_assets.trips.values import cents
 
 Shape = Literal["month", "date"]
 
@@ -52,14 +52,13 @@ def date_column(service: Service) -> Column:
     Raises:
         TaxiError: The service has none.
     """
-    for column in service.columns:
-        if column.type is ColumnType.DATE and column.name != SOURCE_MONTH.name:
-            return column
+    if service.day:
+        return service.day
     raise TaxiError(
         f"The lake's files of {service.name} cannot be partitioned by day.",
         expected="a column with the day of pickup in the registry",
         found=f"none among the columns of {service.name}",
-        next_step="declare one in trips/columns.py, or choose the shape `month` in the pipeline's YAML",
+        next_step="declare one with `day_of` in taxi_assets/services, or choose the shape `month`",
     )
 
 
@@ -149,9 +148,10 @@ def _digest(path: Path) -> str:
 
 
 def count(path: Path) -> tuple[int, int]:
-    """Rows and whole cents of `total_amount` in a Parquet file, read anew."""
+    """Rows and whole cents of `total_amount` in a Parquet file, read anew; 0 cents where it has no amounts."""
     table = TripTable(path)
-    return table.rows, sum(cents(batch) for batch in table.batches(columns=[AMOUNT]))
+    names = [name for name in table.schema.names if name == AMOUNT]
+    return table.rows, sum(cents(batch) for batch in table.batches(columns=names))
 
 
 def _verify(month: CleanedMonth, files: list[LakeFile]) -> None:

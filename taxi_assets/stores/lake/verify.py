@@ -17,7 +17,7 @@ from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_s
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import VerifiedMonth
 from taxi_assets.stores.record import StoreRecord
-from taxi_assets.trips.columns import SERVICES
+from taxi_assets.trips.registry import read_service
 from taxi_assets.trips.table import TripTable
 
 
@@ -142,7 +142,7 @@ def _read(session: LakeSession, load: LakeLoad, item: LakeObject, folder: Path) 
 
 
 def _difference(load: LakeLoad, schema: pa.Schema) -> str:
-    service = SERVICES[load.entry.service]
+    service = read_service(load.entry.service)
     wanted = service.schema
     if load.shape == "date":
         wanted = wanted.remove(wanted.get_field_index(date_column(service).name))

@@ -36,8 +36,9 @@ from taxi_assets.stores.postgres.connection import (
 from taxi_assets.stores.postgres.held import held_months
 from taxi_assets.stores.postgres.load_log import ensure_log, write_load
 from taxi_assets.stores.postgres.schema import ensure_month, partition, prepare_table, refresh, tables
-from taxi_assets.stores.postgres.verify import TOTALS
+from taxi_assets.stores.postgres.verify import totals
 from taxi_assets.stores.table import Table, TableRef
+from taxi_assets.trips.columns import has_amounts
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.table import TripTable
 
@@ -248,7 +249,7 @@ def _verify(connection: Connection, table: Table, month: date, expected: tuple[i
     Raises:
         TaxiError: It does not hold the rows that were cleaned.
     """
-    query = sql.SQL("SELECT {} FROM {}").format(TOTALS, partition(table, month).postgres)
+    query = sql.SQL("SELECT {} FROM {}").format(totals(has_amounts(table.columns)), partition(table, month).postgres)
     counted = connection.execute(query).fetchone() or (0, 0)
     if counted != expected:
         raise TaxiError(

@@ -13,6 +13,7 @@ from taxi_assets.stores.postgres.load_log import latest_loads
 from taxi_assets.stores.postgres.schema import REJECTED
 from taxi_assets.stores.record import StoreRecord
 from taxi_assets.stores.table import TableRef
+from taxi_assets.trips.columns import AMOUNT
 from taxi_assets.trips.values import CENTS_SQL
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ Counts = dict[date, tuple[int, int]]
 """Month → row count and cents."""
 
 NONE = (0, 0)
-TOTALS = sql.SQL(f"count(*), ({CENTS_SQL})::bigint")
-"""What is counted of rows: their number, and the cents of their `total_amount`."""
 
 
 def table_of(place: str) -> TableRef:
@@ -32,33 +31,49 @@ def table_of(place: str) -> TableRef:
     return TableRef(namespace=schema, name=name)
 
 
+def totals(amounts: bool) -> sql.SQL:
+    """What is counted of rows: their number, and the cents of their `total_amount`; without amounts, 0."""
+    return sql.SQL(f"count(*), ({CENTS_SQL})::bigint" if amounts else "count(*), 0::bigint")
+
+
 def exists(connection: Connection, table: TableRef) -> bool:
     """Whether there is such a table."""
-    name = table.postgres.as_string(connection)
-    return connection.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,)
+    return _totals_of(connection, table) is not None
+
+
+def _totals_of(connection: Connection, table: TableRef) -> sql.SQL | None:
+    """What is counted of the rows of a table; None: there is no such table."""
+    query = """
+        SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = found AND attname = %s AND NOT attisdropped)
+        FROM to_regclass(%s) AS found WHERE found IS NOT NULL
+    """
+    row = connection.execute(query, [AMOUNT, table.postgres.as_string(connection)]).fetchone()
+    return totals(row[0]) if row else None
 
 
 def count_months(connection: Connection, table: TableRef, months: Sequence[date] | None = None) -> Counts:
     """The row count and the cents of `total_amount` of each month that a table has rows of; None: of all months."""
-    if not exists(connection, table):
+    wanted = _totals_of(connection, table)
+    if wanted is None:
         return {}
     if months is not None:
-        counts = {month: _count(connection, table, month) for month in months}
+        counts = {month: _count(connection, table, month, wanted) for month in months}
         return {month: counted for month, counted in counts.items() if counted[0]}
     query = sql.SQL("SELECT source_month, {totals} FROM {name} GROUP BY source_month")
-    rows = connection.execute(query.format(totals=TOTALS, name=table.postgres))
+    rows = connection.execute(query.format(totals=wanted, name=table.postgres))
     return {month: (int(count), int(cents)) for month, count, cents in rows}
 
 
 def count_month(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
     """The row count of the month in the table and the cents of its `total_amount`; zeros where there is no table."""
-    return _count(connection, table, month) if exists(connection, table) else NONE
+    wanted = _totals_of(connection, table)
+    return NONE if wanted is None else _count(connection, table, month, wanted)
 
 
-def _count(connection: Connection, table: TableRef, month: date) -> tuple[int, int]:
+def _count(connection: Connection, table: TableRef, month: date, wanted: sql.SQL) -> tuple[int, int]:
     # Without GROUP BY, PostgreSQL counts a month in parallel, also before it is analyzed.
     query = sql.SQL("SELECT {totals} FROM {name} WHERE source_month = {month}")
-    row = connection.execute(query.format(totals=TOTALS, name=table.postgres, month=month)).fetchone()
+    row = connection.execute(query.format(totals=wanted, name=table.postgres, month=month)).fetchone()
     assert row  # noqa: S101
     return int(row[0]), int(row[1])
 

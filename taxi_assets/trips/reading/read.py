@@ -19,6 +19,7 @@ from taxi_assets.trips.errors import InvalidFile
 from taxi_assets.trips.months import month_name
 from taxi_assets.trips.reading.csv import open_csv
 from taxi_assets.trips.reading.parquet import PARQUET_MAGIC, open_parquet
+from taxi_assets.trips.registry import require_known
 from taxi_assets.trips.values import day
 
 
@@ -63,7 +64,9 @@ def read_trips(path: Path, *, file: str, service: Service, month: date) -> Itera
     Raises:
         InvalidFile: It cannot be read, has no rows, lacks a required column, or a value does not fit its column. The
             batches raise it too.
+        UsageError: The registry does not know the service's columns in that month.
     """
+    require_known(service, month, file)
     with path.open("rb") as head:
         opener = open_parquet if head.read(4) == PARQUET_MAGIC else open_csv
     with opener(path, file) as opened:
@@ -89,7 +92,7 @@ def _match(names: Sequence[str], service: Service, month: date, file: str) -> Co
             found=f"the columns {_listed(names)}",
             where=file,
             next_step="see that it is a file of this service and month; if the TLC dropped the column, say so in its "
-            "`required_until` in taxi_assets/trips/columns.py",
+            f"`required_until` in taxi_assets/services/{service.name}.yaml",
         )
     return ColumnMatch(
         columns=columns,

@@ -25,8 +25,8 @@ from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.intermediate import TripTableIOManager
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.clean import clean_file
-from taxi_assets.trips.columns import GREEN
 from taxi_assets_tests.real_months import EXCERPTS, RealMonths
+from taxi_assets_tests.registry import GREEN
 from taxi_assets_tests.stores.clouds import green, store
 from taxi_assets_tests.taxi_command import UNSET
 from taxi_assets_tests.trips.made import RULES

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from taxi_assets.components.summaries.per_zone_hour import count_zone_hours
-from taxi_assets.trips.columns import GREEN, YELLOW
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.registry import GREEN, YELLOW
 from taxi_assets_tests.trips.made import clean, csv_file, line
 
 

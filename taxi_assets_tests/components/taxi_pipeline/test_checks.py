@@ -14,8 +14,8 @@ from taxi_assets.components import TaxiPipeline
 from taxi_assets.components.taxi_pipeline.checks import clean_checks
 from taxi_assets.pipelines import FOLDER
 from taxi_assets.trips.clean import Cleaning, clean_file
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.rules import Rule
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.trips.made import HEADER, JANUARY, RULES, csv_file, line
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.PreviewWarning", "ignore::dagster.BetaWarning")

@@ -39,7 +39,7 @@ def test_the_file_as_it_is_loads() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda a: a.update(service="purple"), ["attributes.service", "one of: yellow, green"]),
+        (lambda a: a.update(service="purple"), ["attributes.service", "one of: fhv, green, yellow"]),
         (lambda a: a["reject"][0].update(equals=3), ["exactly one of `missing: true`"]),
         (lambda a: a["reject"][2].update(column="trip_distanze"), ["trip_distanze", "a column of numbers of green"]),
         (lambda a: a["reject"][2].update(column="store_and_fwd_flag"), ["a column of numbers of green"]),

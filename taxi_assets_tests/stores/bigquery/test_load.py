@@ -26,9 +26,9 @@ from taxi_assets.stores.lake.load import store_month
 from taxi_assets.stores.lake.manifest import LakeLoad
 from taxi_assets.stores.month import CleanedMonth, VerifiedMonth
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, passes
 from taxi_assets_tests.real_months import RealMonths
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.stores.cloud_process import BIGQUERY_MOMENTS
 from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, store
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned

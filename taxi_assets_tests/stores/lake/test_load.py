@@ -22,9 +22,9 @@ from taxi_assets.stores.lake.files import Shape
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import LakeLoad, list_bucket, read_manifest, read_manifests
 from taxi_assets.stores.month import CleanedMonth
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, lost
 from taxi_assets_tests.real_months import EXCERPTS, RealMonths
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.stores.cloud_process import LAKE_MOMENTS
 from taxi_assets_tests.stores.clouds import APRIL_AND_MAY, green, killed_at, logged, names, reading, store
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY, cleaned

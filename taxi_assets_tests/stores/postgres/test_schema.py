@@ -24,7 +24,7 @@ from taxi_assets.stores.postgres.connection import (
 from taxi_assets.stores.postgres.load import load_month
 from taxi_assets.stores.postgres.schema import prepare_table, tables
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.columns import GREEN, YELLOW
+from taxi_assets_tests.registry import GREEN, YELLOW
 from taxi_assets_tests.stores.months import FEBRUARY, cleaned, trips_table
 from taxi_assets_tests.stores.postgres.overlapping import run_overlapping
 

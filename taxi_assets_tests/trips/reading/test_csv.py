@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from taxi_assets.trips.columns import YELLOW
 from taxi_assets.trips.reading.read import read_trips
+from taxi_assets_tests.registry import YELLOW
 from taxi_assets_tests.trips.made import HEADER, JANUARY, LINE, csv_file, line
 
 QUOTED = ",".join(f'"{value}"' for value in LINE.split(","))

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from taxi_assets.trips.columns import GREEN, YELLOW
 from taxi_assets.trips.errors import InvalidFile
 from taxi_assets.trips.reading.read import read_trips
+from taxi_assets_tests.registry import GREEN, YELLOW
 from taxi_assets_tests.trips.made import JANUARY, arrow_trips, clean, nothing_is_left, parquet_file
 
 NAME = "yellow_tripdata_2021-01.parquet"
