@@ -255,7 +255,7 @@ def test_the_webhook_starts_a_run_and_no_service_warns(platform: Platform, folde
     settings = platform.processes.settings(services()["daemon"])
     taxi = Taxi(folder / "home", folder, settings)
     with webhook(taxi) as outside:
-        answer = outside.post("/runs", {"service": "yellow", "month": "2021-01"})
+        answer = outside.post("/runs", {"pipeline": "yellow", "month": "2021-01"})
     assert answer.status_code == 202, answer.text
     assert platform.ended(answer.json()["run_id"]) == {"status": "SUCCESS", "repositoryOrigin": LOCATION}
     assert worrying_lines(platform.output()) == []

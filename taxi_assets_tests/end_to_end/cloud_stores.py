@@ -16,7 +16,7 @@ from taxi_assets.stores.lake.manifest import read_manifests
 from taxi_assets_tests.proxy import Answer, Forward, Request
 from taxi_assets_tests.taxi_command import Taxi
 
-NAME = re.compile(r"(?:[a-z]+_pickup_date=(?P<day>[^/]+)/)?(?P<service>[a-z]+)_(?P<month>\d{4}-\d{2})[^/]*$")
+NAME = re.compile(r"(?:[a-z]+_pickup_date=(?P<day>[^/]+)/)?(?P<pipeline>[a-z_]+)_(?P<month>\d{4}-\d{2})[^/]*$")
 
 
 def google(taxi: Taxi) -> GoogleCloud:

@@ -157,7 +157,7 @@ def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queu
     _forget_all_runs(outside.taxi)
     with serving(outside.taxi, command) as (ui, log):
         repository = _loaded(ui)
-        answer = outside.post("/runs", {"service": "green", "month": month_name(month)})
+        answer = outside.post("/runs", {"pipeline": "green", "month": month_name(month)})
         assert answer.status_code == 202, answer.text
         run = _ended(ui, answer.json()["run_id"])
         output = log.read_text()

@@ -77,7 +77,7 @@ def test_months_asked_for_over_http_are_loaded_once_and_trouble_is_told_of_once(
         with webhook(taxi.having(POSTGRES_SCHEMA="asked")) as outside, daemon(taxi):
             ids = {}
             for month in (UNSTEADY, BROKEN):
-                request = {"service": "yellow", "month": month, "caller": "a test"}
+                request = {"pipeline": "yellow", "month": month, "caller": "a test"}
                 for _ in range(2):
                     answer = outside.post("/runs", request, headers={"Idempotency-Key": f"yellow {month}"})
                     ids[month] = answer.json()["run_id"]

@@ -16,7 +16,7 @@ from taxi_assets_tests.webhook.webhook_process import TOKEN, Webhook, webhook
 
 pytestmark = pytest.mark.servers
 
-RUN = {"service": "green", "month": "2020-04"}
+RUN = {"pipeline": "green", "month": "2020-04"}
 
 
 @pytest.fixture(scope="module")
@@ -105,18 +105,24 @@ def test_the_same_key_starts_one_run_however_often_and_at_once_it_comes(outside:
     other = outside.post("/runs", {**RUN, "month": "2020-05"}, headers={"Idempotency-Key": "monday"})
     assert other.status_code == 409
     assert other.json()["summary"] == "This Idempotency-Key stands for another request."
-    assert outside.post("/runs", RUN).status_code == 202
+    # `service` is the name of the field in requests to earlier versions.
+    assert outside.post("/runs", {"service": "green", "month": "2020-04"}).status_code == 202
     assert runs(outside) == before + 2
 
 
 @pytest.mark.parametrize(
     ("body", "status", "summary", "expected"),
     [
-        ({**RUN, "service": "gren"}, 404, "There is no pipeline 'gren'. Do you mean 'green'?", "one of: green, yellow"),
+        (
+            {**RUN, "pipeline": "gren"},
+            404,
+            "There is no pipeline 'gren'. Do you mean 'green'?",
+            "one of: green, yellow",
+        ),
         ({**RUN, "month": "2020-13"}, 422, "There is no month '2020-13'.", "one of: 2019-01 to "),
         ({**RUN, "month": "2098-01"}, 422, "There is no month '2098-01'.", "one of: 2019-01 to "),
         ({**RUN, "month": "2018-12"}, 422, "There is no month '2018-12'.", "one of: 2019-01 to "),
-        ({"service": "green"}, 422, "The body is not what this request takes.", "pipeline, month, force (optional)"),
+        ({"pipeline": "green"}, 422, "The body is not what this request takes.", "pipeline, month, force (optional)"),
         ({**RUN, "forse": True}, 422, "The body is not what this request takes.", "force (optional)"),
         ({**RUN, "force": "yes"}, 422, "The body is not what this request takes.", "force (optional)"),
         ({**RUN, "caller": "a\nb"}, 422, "The body is not what this request takes.", "caller (optional)"),

@@ -1,0 +1,48 @@
+"""The runs of one pipeline, beside those of another one of the same service."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import dagster as dg
+
+from taxi_assets.instance.history import FILE_TAG, last_attempt, months_in_progress
+from taxi_assets.pipeline import PipelineSpec
+
+VERSION = "one version of the service's file"
+
+
+def spec(name: str) -> PipelineSpec:
+    table = {"schema": "mage", "table": name}
+    return PipelineSpec.model_validate(
+        {"name": name, "service": "green", "owners": [], "reject": [], "postgres": table}
+    )
+
+
+def run(pipeline: PipelineSpec, month: str, status: dg.DagsterRunStatus, *, selected: bool = False) -> dg.DagsterRun:
+    assets = frozenset({dg.AssetKey(pipeline.key("raw_taxi"))}) if selected else None
+    tags = {"dagster/partition": month, FILE_TAG: VERSION}
+    return dg.DagsterRun(pipeline.job, str(uuid4()), status=status, tags=tags, asset_selection=assets)
+
+
+def test_a_run_belongs_to_the_pipeline_of_its_job_or_of_its_assets() -> None:
+    # The name of one begins with that of the other.
+    green, strict = spec("green"), spec("green_strict")
+    started = dg.DagsterRunStatus.STARTED
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(run(green, "2020-04", started))
+        instance.add_run(run(strict, "2020-05", started))
+        instance.add_run(run(strict, "2020-06", started, selected=True))
+        assert months_in_progress(instance, green) == {"2020-04"}
+        assert months_in_progress(instance, strict) == {"2020-05", "2020-06"}
+
+
+def test_an_attempt_of_one_pipeline_is_none_of_the_other() -> None:
+    green, strict = spec("green"), spec("green_strict")
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = run(green, "2020-04", dg.DagsterRunStatus.FAILURE)
+        instance.add_run(failed)
+        attempt = last_attempt(instance, green, VERSION)
+        assert attempt
+        assert (attempt.run_id, attempt.succeeded) == (failed.run_id, False)
+        assert last_attempt(instance, strict, VERSION) is None
