@@ -6,10 +6,10 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -27,6 +27,7 @@ from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name, parse_month
 from taxi_assets.trips.registry import read_service, service_names
 from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
+from taxi_assets.yaml_fields import Count, Cron, Number, Owner, TimeZone
 from taxi_assets.yaml_mistakes import Refused, one_of
 
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
@@ -49,80 +50,75 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a YAML file: it has no other keys than these, and no templates."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     _no_template = field_validator("*", mode="before")(refuse_template)
 
 
-def _at_least(least: int) -> Callable[[int | None], int | None]:
-    """A validator. Dagster does not resolve constraints in the types of a nested model's fields."""
-
-    def check(value: int | None) -> int | None:
-        if value is not None and value < least:
-            raise Refused(f"{least} or more")
-        return value
-
-    return check
-
-
-class Lake(_Section):
+class Lake(Section):
     """The objects in the bucket."""
 
     shape: Literal["month", "date"] = Field(description="One object a month, or one folder a day of pickup, Hive style")
 
 
-class Schedule(_Section):
+class Schedule(Section):
     """When a pipeline looks for missing months."""
 
-    cron: str = Field(description="The time in cron's notation: `0 5 * * *`")
-    timezone: str = Field("UTC", description="The time zone of the cron expression, like `America/New_York`")
+    cron: Cron = Field(description="The time in cron's notation: `0 5 * * *`")
+    timezone: TimeZone = Field("UTC", description="The time zone of the cron expression, like `America/New_York`")
     state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
 
 
-class Publication(_Section):
+class Publication(Section):
     """How a pipeline watches what its source publishes."""
 
     state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
-    newest_months: int | None = Field(
+    newest_months: Annotated[Count, Field(ge=1)] | None = Field(
         None, description="How many of the newest months it looks after; without it, TAXI_NEWEST_MONTHS"
     )
 
-    _positive = field_validator("newest_months")(_at_least(1))
 
-
-class Freshness(_Section):
+class Freshness(Section):
     """How late a month may be."""
 
-    days: int = Field(description="Days after a month's end by which it stands in every store")
-    cron: str = Field("0 6 * * *", description="The time of the check, in UTC")
+    days: Count = Field(ge=0, description="Days after a month's end by which it stands in every store")
+    cron: Cron = Field("0 6 * * *", description="The time of the check, in UTC")
     state: State = Field(State.RUNNING, description="`running` or `stopped`, until a person switches it in the UI")
 
-    _not_negative = field_validator("days")(_at_least(0))
 
-
-class PipelineSpec(_Section):
+class PipelineSpec(Section):
     """A pipeline's YAML file: one service, its rules, its stores and its automation."""
 
     name: str = Field(
         description="Name of the pipeline: of its assets, its prefix in the lake and its entries in the ledger; "
         "by default the name of its folder",
     )
-    service: str = Field(description="Name of the service in the registry of columns")
+    service: str = Field(
+        description="Name of the service in the registry of columns",
+        json_schema_extra=lambda schema: schema.update(enum=[*service_names()]),
+    )
     job: str = Field("", description="Name of the job that runs the pipeline for a month; by default `{name}_etl`")
-    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
+    owners: list[Owner] = Field(description="E-mail addresses, or teams as `team:name`")
     reject: Sequence[Rule] = Field(description="Rules, tried in this order; the first that fits rejects the row")
     postgres: PostgresTable = Field(description="The table in PostgreSQL; `{table}_rejected` stands beside it")
     lake: Lake | None = Field(None, description="The objects in Cloud Storage; without it, none are written")
     bigquery: BigQueryTable | None = Field(None, description="The table in BigQuery, loaded from the lake")
-    start: str = Field("", validate_default=True, description="The first month; by default the service's first")
+    start: str = Field(
+        "",
+        validate_default=True,
+        description="The first month, like 2021-01; by default the service's first",
+        json_schema_extra={"pattern": r"^(20\d\d-(0[1-9]|1[0-2]))?$"},
+    )
     schedule: Schedule | None = Field(None, description="When the pipeline looks for missing months")
     publication: Publication | None = Field(None, description="How the pipeline watches its source")
     freshness: Freshness | None = Field(None, description="How late a month may be")
-    most_pickups_outside: float = Field(
+    most_pickups_outside: Number = Field(
         0.01, ge=0, le=1, description="Share of pickups outside the file's month above which a check warns"
     )
-    least_pickups_inside: float = Field(
+    least_pickups_inside: Number = Field(
         0.5, ge=0, le=1, description="Share of pickups in the file's month below which the file is refused; 0: never"
     )
 

@@ -8,16 +8,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from taxi_assets.errors import UsageError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import conflicts
+from taxi_assets.specs import LocalFilesSpec, SummariesSpec
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
-from taxi_assets.yaml_mistakes import nearest_word
+from taxi_assets.yaml_mistakes import Refused, nearest_word, one_of
 
 FOLDER = Path(__file__).parent / "defs"
-COMPONENT = "taxi_assets.components.TaxiPipeline"
+_ROOM = "taxi_assets.components."
+PIPELINE = f"{_ROOM}TaxiPipeline"
+TYPES: Mapping[str, type[BaseModel]] = {
+    PIPELINE: PipelineSpec,
+    f"{_ROOM}Summaries": SummariesSpec,
+    f"{_ROOM}LocalFiles": LocalFilesSpec,
+}
+"""Type of a component → the model of its attributes."""
+
+
+class ComponentFile(BaseModel):
+    """A YAML file of a component, as Dagster takes it. What its attributes are is the component's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(description="The component, like " + PIPELINE)
+    attributes: dict[str, Any] | None = Field(None, description="The component's keys")
+    template_vars_module: str | None = None
+    requirements: dict[str, Any] | None = None
+    post_processing: dict[str, Any] | None = None
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value in TYPES or value.startswith(".") or _is_of_another_package(value):
+            return value
+        raise Refused(f"a component, {one_of(list(TYPES))}", allowed=TYPES)
+
+
+def _is_of_another_package(component: str) -> bool:
+    package, dot, _ = component.partition(".")
+    return bool(dot) and not component.startswith(_ROOM) and find_spec(package) is not None
 
 
 @dataclass(frozen=True)
@@ -26,7 +62,7 @@ class Pipelines:
 
     Attributes:
         valid: Name → pipeline.
-        broken: Name of a folder → what is wrong with its file.
+        broken: Name of a folder → what is wrong with its file; also of a file that is another component's.
     """
 
     valid: Mapping[str, PipelineSpec]
@@ -36,31 +72,29 @@ class Pipelines:
 @cache
 def read_files(folder: Path = FOLDER) -> Pipelines:
     """The pipelines below a folder. A broken file leaves the others valid; so do two that claim the same."""
-    declared: dict[Path, PipelineSpec] = {}
+    pipelines: dict[Path, PipelineSpec] = {}
     errors: dict[Path, InvalidYaml] = {}
+    others: list[tuple[YamlFile, type[BaseModel]]] = []
     for path in sorted(folder.glob("*/defs.yaml")):
         try:
-            if spec := read_pipeline(path):
-                declared[path] = spec
+            file = YamlFile.read(path)
+            model = TYPES.get(file.validated(ComponentFile).type)
+            if model is PipelineSpec:
+                pipelines[path] = file.validated(PipelineSpec, "attributes", name=path.parent.name)
+            elif model:
+                others.append((file, model))
+        # Also of the file that declares its service.
         except InvalidYaml as error:
             errors[path] = error
-    errors |= conflicts(declared)
-    valid = {spec.name: spec for path, spec in declared.items() if path not in errors}
-    return Pipelines(valid, {path.parent.name: errors[path] for path in sorted(errors)})
-
-
-def read_pipeline(path: Path) -> PipelineSpec | None:
-    """The pipeline of a file; None: the file is another component's.
-
-    Raises:
-        InvalidYaml: The file is no YAML, or not a valid pipeline.
-    """
-    file = YamlFile.read(path)
-    document = file.document if isinstance(file.document, dict) else {}
-    attributes = document.get("attributes")
-    if document.get("type") != COMPONENT and not (isinstance(attributes, dict) and "service" in attributes):
-        return None
-    return file.validated(PipelineSpec, "attributes", name=path.parent.name)
+    errors |= conflicts(pipelines)
+    valid = {spec.name: spec for path, spec in pipelines.items() if path not in errors}
+    found = Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
+    for file, model in others:
+        try:
+            file.validated(model, "attributes", context=found)
+        except InvalidYaml as error:
+            errors[file.path] = error
+    return Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
 
 
 def read_pipelines(folder: Path = FOLDER) -> Mapping[str, PipelineSpec]:
@@ -72,8 +106,7 @@ def pipeline_for(name: str) -> PipelineSpec:
     """The pipeline of that name.
 
     Raises:
-        InvalidYaml: Its file is broken.
-        UsageError: There is none; the error names those that there are, and the nearest.
+        UsageError: Its file is broken, or there is none; the error names those that there are, and the nearest.
     """
     found = read_files()
     if name in found.valid:

@@ -88,12 +88,13 @@ class YamlFile:
         except (ValueError, OSError) as error:
             raise InvalidYaml(path, [Mistake("", Place(1, 1), str(error), "YAML, in UTF-8")]) from None
 
-    def validated(self, model: type[Model], *at: str, **more: Any) -> Model:
+    def validated(self, model: type[Model], *at: str, context: Any = None, **more: Any) -> Model:
         """The document as a model.
 
         Args:
             model: The model.
             at: The keys that lead to the part of the document; none: all of it. A part that is absent has no keys.
+            context: What the model's validators know besides the file.
             more: Values of fields that the file need not give, by their names.
 
         Raises:
@@ -104,7 +105,7 @@ class YamlFile:
             part = (part or {}).get(key)
         part = {} if part is None else part
         try:
-            return model.model_validate({**more, **part} if isinstance(part, dict) else part)
+            return model.model_validate({**more, **part} if isinstance(part, dict) else part, context=context)
         except ValidationError as error:
             mistakes = [self._mistake(model, at, mistake) for mistake in error.errors(include_url=False)]
             raise InvalidYaml(self.path, list(without_renamed(mistakes))) from None

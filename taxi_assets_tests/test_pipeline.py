@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from taxi_assets.errors import UsageError
-from taxi_assets.pipelines import pipeline_for, read_files, read_pipelines
+from taxi_assets.pipelines import Pipelines, pipeline_for, read_files, read_pipelines
 from taxi_assets.trips.rules import Rule
 
 TYPE = "type: taxi_assets.components.TaxiPipeline\n"
@@ -131,5 +131,7 @@ def test_a_key_that_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, chang
 
 def test_the_file_of_another_component_is_no_pipeline(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "defs.yaml").write_text("type: taxi_assets.components.LocalFiles\nattributes: {}")
-    assert read_pipelines(tmp_path) == {}
+    (tmp_path / "files" / "defs.yaml").write_text(
+        "type: taxi_assets.components.LocalFiles\nattributes: {owners: [], dataset: files}"
+    )
+    assert read_files(tmp_path) == Pipelines({}, {})

@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 import dagster as dg
 from pydantic import BaseModel
 
+from taxi_assets.pipelines import read_files
 from taxi_assets.yaml_files import YamlFile
 
 
@@ -33,7 +34,8 @@ class YamlComponent(dg.Component):
             InvalidYaml: The file is not valid.
         """
         file = YamlFile.read(context.path / "defs.yaml")
-        return cast(Self, file.validated(cast(Any, cls), "attributes", **cls.given_by(context.path)))
+        given = cls.given_by(context.path)
+        return cast(Self, file.validated(cast(Any, cls), "attributes", context=read_files(), **given))
 
     @classmethod
     def given_by(cls, folder: Path) -> dict[str, Any]:
@@ -46,6 +48,21 @@ def _any_attributes(component: type[BaseModel]) -> type[BaseModel]:
     class Attributes(BaseModel, extra="allow"):
         @classmethod
         def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-            return component.model_json_schema(*args, **kwargs)
+            schema: dict[str, Any] = _optional_parts(component.model_json_schema(*args, **kwargs))
+            return schema
 
     return Attributes
+
+
+def _optional_parts(schema: Any) -> Any:
+    """The schema with `if … then` for each part that may be empty: an error then names the key, not all of the part."""
+    if isinstance(schema, list):
+        return [_optional_parts(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _optional_parts(value) for key, value in schema.items()}
+    match changed.get("anyOf"):
+        case [part, {"type": "null"}]:
+            del changed["anyOf"]
+            return {**changed, "if": {"not": {"type": "null"}}, "then": part}
+    return changed

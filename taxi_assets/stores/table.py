@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from taxi_assets.errors import TaxiError
 from taxi_assets.trips.columns import SOURCE_MONTH, Column
@@ -34,11 +34,6 @@ class TableRef(BaseModel):
         frozen=True,
         extra="forbid",
         populate_by_name=True,
-        json_schema_extra={
-            "properties": {key: {"type": "string"} for key in ("schema", "dataset", "table")},
-            "required": ["table"],
-            "oneOf": [{"required": ["schema"]}, {"required": ["dataset"]}],
-        },
     )
 
     namespace: str = Field(
@@ -100,7 +95,9 @@ def _declared_with(*keys: str) -> BeforeValidator:
             for key in value:
                 if key not in keys:
                     raise Refused(f"the keys {' and '.join(keys)}", allowed=keys, below=(key,), word=str(key))
-            for part in value.values():
+            for key, part in value.items():
+                if part == "":
+                    raise Refused("a name", below=(key,))
                 refuse_template(part)
         elif isinstance(value, TableRef) and value.database:
             raise Refused("the project as a setting: GCP_PROJECT")
@@ -109,9 +106,17 @@ def _declared_with(*keys: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-PostgresTable = Annotated[TableRef, _declared_with("schema", "table")]
+def _schema_of(*keys: str) -> WithJsonSchema:
+    text = {"type": "string", "minLength": 1}
+    properties = dict.fromkeys(keys, text)
+    return WithJsonSchema(
+        {"type": "object", "properties": properties, "required": list(keys), "additionalProperties": False}
+    )
+
+
+PostgresTable = Annotated[TableRef, _declared_with("schema", "table"), _schema_of("schema", "table")]
 """A table of PostgreSQL as a YAML file declares it."""
-BigQueryTable = Annotated[TableRef, _declared_with("dataset", "table")]
+BigQueryTable = Annotated[TableRef, _declared_with("dataset", "table"), _schema_of("dataset", "table")]
 """A table of BigQuery as a YAML file declares it."""
 
 

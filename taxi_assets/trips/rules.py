@@ -27,7 +27,11 @@ _CONDITIONS = {
 class Rule(BaseModel):
     """A condition on one column. A row that matches it is rejected."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"oneOf": [{"required": [condition]} for condition in _CONDITIONS]},
+    )
 
     column: str = Field(description="The column, by its name in the tables.")
     missing: Literal[True] | None = Field(None, description="Rejects rows that have no value.")
@@ -51,7 +55,6 @@ class Rule(BaseModel):
             raise Refused("exactly one of `missing: true`, `equals: number`, `at_most: number`")
         return self
 
-    # A validator, since a Dagster component cannot resolve constrained fields.
     @field_validator("equals", "at_most", mode="before")
     @classmethod
     def _finite_number(cls, value: object) -> object:

@@ -6,25 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from taxi_assets.components.local_files.assets import FILES, GROUP, file_table, sorted_file
 from taxi_assets.components.local_files.folder import FileState, look
 from taxi_assets.components.metadata import with_attributes
+from taxi_assets.components.yaml_component import YamlComponent
 from taxi_assets.instance.dagster_private import INVALID_PARTITION_SUBSTRINGS
 from taxi_assets.pipeline import State
 from taxi_assets.settings import settings
+from taxi_assets.specs import LocalFilesSpec
 
 INTERVAL_SECONDS = 10
 _CURSOR = TypeAdapter(dict[str, FileState])
 
 
-class LocalFiles(dg.Component, dg.Model, dg.Resolvable):
+class LocalFiles(LocalFilesSpec, YamlComponent):
     """A watched folder: each of its CSV and Parquet files goes to the bucket and into a table of BigQuery."""
-
-    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
-    dataset: str = Field(description="Dataset of the tables, which are named after the files")
-    state: State = Field(State.RUNNING, description="Of the sensor, before a person flips the switch in the UI")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, the job for a file, and the sensor that starts it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
-from pydantic import Field
 
 from taxi_assets.components.metadata import with_attributes
 from taxi_assets.components.summaries.checks import adds_up
@@ -15,28 +14,29 @@ from taxi_assets.components.summaries.per_zone_hour import trips_per_zone_hour
 from taxi_assets.components.summaries.revenue import revenue_per_zone
 from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.components.summaries.zones import taxi_zones, zone_sensor, zone_table_checks
-from taxi_assets.pipeline import State
-from taxi_assets.stores.table import BigQueryTable
+from taxi_assets.components.yaml_component import YamlComponent
+from taxi_assets.pipelines import read_files
+from taxi_assets.specs import SummariesSpec
 
 INTERVAL_SECONDS = 30
 
 
-class Summaries(dg.Component, dg.Model, dg.Resolvable):
+class Summaries(SummariesSpec, YamlComponent):
     """Small tables about the trips, and the table of taxi zones; see the package.
 
     They follow the pipelines by themselves: no job of a pipeline holds them, and `taxi run` does not bring them along.
     """
 
-    owners: list[str] = Field(description="E-mail addresses, or teams as `team:name`")
-    taxi_zones: BigQueryTable = Field(description="Table of the taxi zones in BigQuery")
-    services: Sequence[ServiceSummaries] = Field(description="The services and the tables of their summaries")
-    state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
+    services: Sequence[ServiceSummaries]
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, their checks, and the sensors that start them."""
         assets = [taxi_zones(self.taxi_zones)]
         checks = [zone_table_checks(self.taxi_zones)]
+        broken = read_files().broken
         for service in self.services:
+            if service.service in broken:
+                continue
             for asset, check in self._of(service):
                 assets.append(asset)
                 checks.append(check)

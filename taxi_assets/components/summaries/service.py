@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import dagster as dg
-from pydantic import Field, field_validator, model_validator
 
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline.assets import RETRIES, months_since
@@ -14,47 +13,21 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import settings
+from taxi_assets.specs import SummaryTables
 from taxi_assets.stores.bigquery.loaded import HeldLoad, held_load
 from taxi_assets.stores.bigquery.metadata import table_metadata
 from taxi_assets.stores.cleaned import CleanedFiles
 from taxi_assets.stores.google.cloud import GoogleCloud
-from taxi_assets.stores.table import BigQueryTable, Table, TableRef
-from taxi_assets.trips.columns import AMOUNT, Service
+from taxi_assets.stores.table import Table, TableRef
+from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.table import TripTable
 
 ZONES_KEY = dg.AssetKey("taxi_zones")
 
-_READS = {
-    "trips_per_day": ("passenger_count", AMOUNT),
-    "trips_per_zone_hour": ("pu_location_id",),
-    "revenue_per_zone": ("pu_location_id", AMOUNT),
-}
-"""Summary → the columns that it reads besides the time of pickup."""
 
-
-class ServiceSummaries(dg.Model, dg.Resolvable):
-    """The tables of a service's summaries; one that is left out is not made."""
-
-    service: str = Field(description="Name of the service; its pipeline must reach BigQuery")
-    trips_per_day: BigQueryTable | None = Field(None, description="Trips, passengers and revenue by day of pickup")
-    trips_per_zone_hour: BigQueryTable | None = Field(None, description="Trips by zone and hour of pickup")
-    revenue_per_zone: BigQueryTable | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
-
-    @field_validator("service")
-    @classmethod
-    def _reaches_bigquery(cls, value: str) -> str:
-        if "bigquery" not in pipeline_for(value).stores:
-            raise ValueError(f"the pipeline of {value} has no BigQuery: its months have no summaries")
-        return value
-
-    @model_validator(mode="after")
-    def _has_their_columns(self) -> Self:
-        names = {column.name for column in self.trips.columns}
-        for table, needed in _READS.items():
-            if getattr(self, table) and (missing := [name for name in needed if name not in names]):
-                raise ValueError(f"{self.service} has no column {' and no '.join(missing)}: leave out {table}")
-        return self
+class ServiceSummaries(SummaryTables):
+    """The tables of a service's summaries, and what their assets share."""
 
     @property
     def pipeline(self) -> PipelineSpec:

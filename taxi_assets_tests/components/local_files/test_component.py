@@ -29,7 +29,7 @@ class Watched:
     def __init__(self, cloud: GoogleCloudResource, folder: Path) -> None:
         self.cloud, self.folder = cloud, folder
         document = yaml.safe_load((FOLDER / "local_files" / "defs.yaml").read_text())
-        made = LocalFiles.resolve_from_dict(document["attributes"]).build_defs(None)
+        made = LocalFiles(**document["attributes"]).build_defs(None)  # type: ignore[arg-type]
         self.definitions = dg.Definitions.merge(made, dg.Definitions(resources={"cloud": cloud}))
         self.instance = dg.DagsterInstance.ephemeral()
         self.cursor: str | None = None

@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from taxi_assets.components import Summaries
 from taxi_assets.components.summaries.zones import read_zones
@@ -66,7 +67,7 @@ class Platform:
         document = yaml.safe_load(YAML)
         told = document["attributes"]
         told["services"] = [service for service in told["services"] if service["service"] == "green"]
-        component: Summaries = Summaries.resolve_from_dict(told)
+        component = Summaries(**told)
         self.resources = {
             "cloud": cloud,
             "trip_source": TripSourceResource(),
@@ -266,6 +267,6 @@ def test_a_lookup_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_table_is_declared_by_dataset_and_name(name: str, table: dict[str, str]) -> None:
     attributes = yaml.safe_load(YAML)["attributes"]
     (attributes if name == "taxi_zones" else attributes["services"][0])[name] = table
-    with pytest.raises(Exception, match="the keys are dataset and table") as raised:
-        Summaries.resolve_from_yaml(yaml.safe_dump(attributes))
+    with pytest.raises(ValidationError, match="the keys dataset and table") as raised:
+        Summaries(**attributes)
     assert name in str(raised.value)
