@@ -23,12 +23,12 @@ _READS = {
 class SummaryTables(Section):
     """The tables of a pipeline's summaries; one that is left out is not made."""
 
-    service: str = Field(description="Name of the pipeline; it must reach BigQuery")
+    pipeline: str = Field(description="Name of the pipeline; it must reach BigQuery")
     trips_per_day: BigQueryTable | None = Field(None, description="Trips, passengers and revenue by day of pickup")
     trips_per_zone_hour: BigQueryTable | None = Field(None, description="Trips by zone and hour of pickup")
     revenue_per_zone: BigQueryTable | None = Field(None, description="Revenue by zone of pickup, with the zone's name")
 
-    @field_validator("service")
+    @field_validator("pipeline")
     @classmethod
     def _reaches_bigquery(cls, value: str, info: ValidationInfo) -> str:
         """Refuses a pipeline without BigQuery; that of a broken file may have it."""
@@ -42,7 +42,7 @@ class SummaryTables(Section):
     @field_validator(*_READS)
     @classmethod
     def _has_its_columns(cls, value: TableRef | None, info: ValidationInfo) -> TableRef | None:
-        pipeline = info.context.valid.get(info.data.get("service")) if info.context else None
+        pipeline = info.context.valid.get(info.data.get("pipeline")) if info.context else None
         if value and pipeline:
             names = {column.name for column in pipeline.trips.columns}
             if missing := [name for name in _READS[str(info.field_name)] if name not in names]:
@@ -55,7 +55,7 @@ class SummariesSpec(Section):
 
     owners: list[Owner] = Field(description="E-mail addresses, or teams as `team:name`")
     taxi_zones: BigQueryTable = Field(description="Table of the taxi zones in BigQuery")
-    services: Sequence[SummaryTables] = Field(description="The pipelines and the tables of their summaries")
+    pipelines: Sequence[SummaryTables] = Field(description="The pipelines and the tables of their summaries")
     state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
 
 

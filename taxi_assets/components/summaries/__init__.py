@@ -2,8 +2,8 @@
 
 | asset | by | with |
 |---|---|---|
-| `{service}/trips_per_day` | day of pickup | pandas |
-| `{service}/trips_per_zone_hour` | zone and hour of pickup | Arrow |
-| `{service}/revenue_per_zone` | zone of pickup, with its name | SQL inside BigQuery |
+| `{pipeline}/trips_per_day` | day of pickup | pandas |
+| `{pipeline}/trips_per_zone_hour` | zone and hour of pickup | Arrow |
+| `{pipeline}/revenue_per_zone` | zone of pickup, with its name | SQL inside BigQuery |
 | `taxi_zones` | | the source's zone lookup |
 """

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from taxi_assets.components.summaries.service import ServiceSummaries
+from taxi_assets.components.summaries.of_pipeline import PipelineSummaries
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.failures import dagster_failures
@@ -18,12 +18,12 @@ from taxi_assets.trips.months import parse_month
 
 
 def adds_up(
-    service: ServiceSummaries, name: str, table: TableRef, columns: tuple[Column, ...]
+    summaries: PipelineSummaries, name: str, table: TableRef, columns: tuple[Column, ...]
 ) -> dg.AssetChecksDefinition:
     """The check `adds_up` of a summary: its trips, and its revenue in whole cents where it has it, are the month's.
 
     Args:
-        service: The service.
+        summaries: The summaries of its pipeline.
         name: The asset of the summary.
         table: Its table.
         columns: The table's columns.
@@ -32,17 +32,17 @@ def adds_up(
     cents = "CAST(SUM(FLOOR(revenue * 100 + 0.5)) AS INT64)" if with_revenue else "NULL"
     spec = dg.AssetCheckSpec(
         "adds_up",
-        asset=service.key(name),
+        asset=summaries.key(name),
         description="The summary's trips" + (" and whole cents" if with_revenue else "") + " are those of the month.",
-        additional_deps=[service.key("bigquery_table")],
-        partitions_def=months_since(service.pipeline.start),
+        additional_deps=[summaries.key("bigquery_table")],
+        partitions_def=months_since(summaries.spec.start),
     )
 
-    @dg.multi_asset_check(name=f"{service.service}_{name}_check", specs=[spec])
+    @dg.multi_asset_check(name=f"{summaries.pipeline}_{name}_check", specs=[spec])
     def check(context: dg.AssetCheckExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.AssetCheckResult]:
         month = parse_month(context.partition_key)
         with dagster_failures():
-            month_rows, month_cents = count_month(cloud, service.trips_table, month)
+            month_rows, month_cents = count_month(cloud, summaries.trips_table, month)
             with bigquery_session(cloud, f"Counting {table} in BigQuery", table) as session:
                 where = f"{session.table(table).bigquery} WHERE source_month = {value_in_sql(month)}"
                 (row,) = session.query(f"SELECT COALESCE(SUM(trips), 0) AS trips, {cents} AS cents FROM {where}")[1]  # noqa: S608

@@ -8,7 +8,7 @@ import dagster as dg
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import PER_DAY
-from taxi_assets.components.summaries.service import ServiceSummaries
+from taxi_assets.components.summaries.of_pipeline import PipelineSummaries
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
@@ -49,34 +49,36 @@ def count_days(trips: TripTable, service: Service, month: date) -> "pd.DataFrame
     return days
 
 
-def trips_per_day(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefinition:
+def trips_per_day(summaries: PipelineSummaries, table: TableRef) -> dg.AssetsDefinition:
     """The asset; `BigQueryPandasIOManager` writes its data frame."""
-    clean = service.key("clean_taxi").path
+    clean = summaries.key("clean_taxi").path
     sources = {
-        "day": service.trips.pickup,
+        "day": summaries.trips.pickup,
         "passengers": "passenger_count",
         "revenue": "total_amount",
         "source_month": "source_month",
     }
     lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
-    description = f"{service.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
+    description = (
+        f"{summaries.trips.title}: trips, passengers and revenue by day of pickup, month of the file by month."
+    )
 
-    @service.asset(
+    @summaries.asset(
         "trips_per_day",
         Table(table, PER_DAY, description),
         lineage,
         "pandas",
-        deps=[service.key("clean_taxi"), service.key("bigquery_table")],
+        deps=[summaries.key("clean_taxi"), summaries.key("bigquery_table")],
         io_manager_key="data_frames",
     )
     def count(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.Output[Any]]:
         month = parse_month(context.partition_key)
         with dagster_failures():
-            held = service.held_in_bigquery(cloud, context)
+            held = summaries.held_in_bigquery(cloud, context)
             if held is None:
                 return
-            trips = service.rows_in_bigquery(held, context)
-        days = count_days(trips, service.trips, month)
+            trips = summaries.rows_in_bigquery(held, context)
+        days = count_days(trips, summaries.trips, month)
         inside = days[days["day"].dt.to_period("M") == f"{month:%Y-%m}"]
         first: list[dict[str, Any]] = days.head(metadata.PREVIEW_ROWS).to_dict("records")  # type: ignore[assignment]
         bars = {str(day.day): trips for day, trips in zip(inside["day"], inside["trips"], strict=True)}

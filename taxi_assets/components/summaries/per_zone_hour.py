@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import PER_ZONE_HOUR
+from taxi_assets.components.summaries.of_pipeline import PipelineSummaries
 from taxi_assets.components.summaries.plots import busiest_zones
-from taxi_assets.components.summaries.service import ServiceSummaries
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
@@ -20,28 +20,28 @@ from taxi_assets.trips.table import TripTable
 from taxi_assets.trips.values import day
 
 
-def trips_per_zone_hour(service: ServiceSummaries, table: TableRef) -> dg.AssetsDefinition:
+def trips_per_zone_hour(summaries: PipelineSummaries, table: TableRef) -> dg.AssetsDefinition:
     """The asset."""
-    sources = {ZONE: ZONE, HOUR: service.trips.pickup, SOURCE_MONTH.name: SOURCE_MONTH.name}
-    clean = service.key("clean_taxi").path
+    sources = {ZONE: ZONE, HOUR: summaries.trips.pickup, SOURCE_MONTH.name: SOURCE_MONTH.name}
+    clean = summaries.key("clean_taxi").path
     lineage = metadata.column_lineage({column: [(clean, name)] for column, name in sources.items()})
-    description = f"{service.trips.title}: trips by zone and hour of pickup, month of the file by month."
+    description = f"{summaries.trips.title}: trips by zone and hour of pickup, month of the file by month."
 
-    @service.asset(
+    @summaries.asset(
         "trips_per_zone_hour",
         Table(table, PER_ZONE_HOUR, description),
         lineage,
         "arrow",
-        deps=[service.key("clean_taxi"), service.key("bigquery_table")],
+        deps=[summaries.key("clean_taxi"), summaries.key("bigquery_table")],
         io_manager_key="arrow_tables",
     )
     def count(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.Output[Any]]:
         with dagster_failures():
-            held = service.held_in_bigquery(cloud, context)
+            held = summaries.held_in_bigquery(cloud, context)
             if held is None:
                 return
-            trips = service.rows_in_bigquery(held, context)
-        counted = count_zone_hours(trips, service.trips)
+            trips = summaries.rows_in_bigquery(held, context)
+        counted = count_zone_hours(trips, summaries.trips)
         month = pa.repeat(day(parse_month(context.partition_key)), counted.num_rows)
         rows = counted.append_column(SOURCE_MONTH.name, month)
         first = rows.slice(0, metadata.PREVIEW_ROWS).to_pylist()

@@ -7,8 +7,8 @@ import dagster as dg
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import REVENUE_PER_ZONE
+from taxi_assets.components.summaries.of_pipeline import ZONES_KEY, PipelineSummaries
 from taxi_assets.components.summaries.plots import MOST_ZONES, long_bars
-from taxi_assets.components.summaries.service import ZONES_KEY, ServiceSummaries
 from taxi_assets.failures import dagster_failures
 from taxi_assets.stores.bigquery.metadata import INTACT, output_metadata
 from taxi_assets.stores.bigquery.replace import Query, replace_rows, select_rows
@@ -33,9 +33,9 @@ def revenue_query(trips: TableRef, zones: TableRef, month: date) -> Query:
     """)  # noqa: S608
 
 
-def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: TableRef) -> dg.AssetsDefinition:
+def revenue_per_zone(summaries: PipelineSummaries, declared: TableRef, zones: TableRef) -> dg.AssetsDefinition:
     """The asset; it runs a query, and has nothing for an IO manager."""
-    trips, lookup = service.key("bigquery_table").path, ZONES_KEY.path
+    trips, lookup = summaries.key("bigquery_table").path, ZONES_KEY.path
     lineage = metadata.column_lineage(
         {
             "pu_location_id": [(trips, "pu_location_id")],
@@ -45,24 +45,26 @@ def revenue_per_zone(service: ServiceSummaries, declared: TableRef, zones: Table
             "source_month": [(trips, "source_month")],
         }
     )
-    description = f"{service.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
+    description = (
+        f"{summaries.trips.title}: revenue by zone of pickup, with the zone's name, month of the file by month."
+    )
 
-    @service.asset(
+    @summaries.asset(
         "revenue_per_zone",
         Table(declared, REVENUE_PER_ZONE, description),
         lineage,
         "sql",
-        deps=[service.key("bigquery_table"), ZONES_KEY],
+        deps=[summaries.key("bigquery_table"), ZONES_KEY],
     )
     def add_up(context: dg.AssetExecutionContext, cloud: GoogleCloudResource) -> Iterator[dg.MaterializeResult[None]]:
         month = parse_month(context.partition_key)
         with dagster_failures():
-            if service.held_in_bigquery(cloud, context) is None:
+            if summaries.held_in_bigquery(cloud, context) is None:
                 return
-        doing = f"Adding up {service.service} {context.partition_key} in BigQuery"
+        doing = f"Adding up {summaries.pipeline} {context.partition_key} in BigQuery"
         with dagster_failures(), bigquery_session(cloud, doing, declared, INTACT) as session:
             table = Table(session.table(declared), REVENUE_PER_ZONE, description)
-            query = revenue_query(session.table(service.trips_table), session.table(zones), month)
+            query = revenue_query(session.table(summaries.trips_table), session.table(zones), month)
             done = replace_rows(session, table, query, month)
             most = f"{select_rows(table, month)} ORDER BY revenue DESC LIMIT {MOST_ZONES}"
             rows = [dict(row) for row in session.query(most)[1]]

@@ -9,7 +9,7 @@ from pyarrow import csv
 
 from taxi_assets.components import metadata
 from taxi_assets.components.summaries.columns import ZONES
-from taxi_assets.components.summaries.service import ZONES_KEY
+from taxi_assets.components.summaries.of_pipeline import ZONES_KEY
 from taxi_assets.components.taxi_pipeline.assets import RETRIES
 from taxi_assets.components.taxi_pipeline.checks import ERROR
 from taxi_assets.errors import TaxiError

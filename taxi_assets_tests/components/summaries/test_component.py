@@ -66,7 +66,7 @@ class Platform:
         self.cloud, self.months, self.folder = cloud, months, folder
         document = yaml.safe_load(YAML)
         told = document["attributes"]
-        told["services"] = [service for service in told["services"] if service["service"] == "green"]
+        told["pipelines"] = [each for each in told["pipelines"] if each["pipeline"] == "green"]
         component = Summaries(**told)
         self.resources = {
             "cloud": cloud,
@@ -266,7 +266,7 @@ def test_a_lookup_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("name", ["taxi_zones", "trips_per_day"])
 def test_a_table_is_declared_by_dataset_and_name(name: str, table: dict[str, str]) -> None:
     attributes = yaml.safe_load(YAML)["attributes"]
-    (attributes if name == "taxi_zones" else attributes["services"][0])[name] = table
+    (attributes if name == "taxi_zones" else attributes["pipelines"][0])[name] = table
     with pytest.raises(ValidationError, match="the keys dataset and table") as raised:
         Summaries(**attributes)
     assert name in str(raised.value)

@@ -1,4 +1,4 @@
-"""The summaries of one service: their tables, and when they are made."""
+"""The summaries of one pipeline: their tables, and when they are made."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from taxi_assets.trips.table import TripTable
 ZONES_KEY = dg.AssetKey("taxi_zones")
 
 
-class ServiceSummaries(SummaryTables):
-    """The tables of a service's summaries, and what their assets share."""
+class PipelineSummaries(SummaryTables):
+    """The tables of a pipeline's summaries, and what their assets share."""
 
     @property
-    def pipeline(self) -> PipelineSpec:
+    def spec(self) -> PipelineSpec:
         """Its pipeline."""
-        return pipeline_for(self.service)
+        return pipeline_for(self.pipeline)
 
     @property
     def trips(self) -> Service:
-        """The service and its columns, from the registry."""
-        return self.pipeline.trips
+        """The service that the pipeline reads, and its columns."""
+        return self.spec.trips
 
     @property
     def trips_table(self) -> TableRef:
         """The table of the trips."""
-        if self.pipeline.bigquery is None:
-            raise ValueError(f"the pipeline of {self.service} has no BigQuery")
-        return self.pipeline.bigquery
+        if self.spec.bigquery is None:
+            raise ValueError(f"the pipeline {self.pipeline} has no BigQuery")
+        return self.spec.bigquery
 
     def key(self, name: str) -> dg.AssetKey:
         """The key of one of its assets, or of its pipeline's."""
-        return dg.AssetKey([self.service, name])
+        return dg.AssetKey([self.pipeline, name])
 
     def held_in_bigquery(self, cloud: GoogleCloud, context: dg.AssetExecutionContext) -> HeldLoad | None:
         """What BigQuery holds of the month; None: nothing, so there is nothing to add up.
@@ -67,16 +67,16 @@ class ServiceSummaries(SummaryTables):
             TaxiError: They are not on this machine.
         """
         month = context.partition_key
-        files = CleanedFiles(settings().taxi_home, self.service, month)
+        files = CleanedFiles(settings().taxi_home, self.pipeline, month)
         if rows := files.matching(held.is_of, context.run_id):
             return rows
         raise TaxiError(
-            f"The cleaned rows of {self.service} {month} that BigQuery holds are not on this machine.",
+            f"The cleaned rows of {self.pipeline} {month} that BigQuery holds are not on this machine.",
             expected=f"a full month of {held.rows:,} rows, from the file {held.sha256}",
             found="other cleanings, or none",
             where=str(files.folder("clean")),
             intact="the summary, as it was",
-            next_step=f"load the month again: taxi run {self.service} --months {month} --force",
+            next_step=f"load the month again: taxi run {self.pipeline} --months {month} --force",
         )
 
     def asset(
@@ -86,7 +86,7 @@ class ServiceSummaries(SummaryTables):
         decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
             key=self.key(name),
             description=table.description,
-            partitions_def=months_since(self.pipeline.start),
+            partitions_def=months_since(self.spec.start),
             metadata={**table_metadata(table), metadata.LINEAGE: lineage},
             automation_condition=follows(self),
             output_required=False,
@@ -101,7 +101,7 @@ class ServiceSummaries(SummaryTables):
 Condition = dg.AutomationCondition
 
 
-def follows(service: ServiceSummaries) -> dg.AutomationCondition[dg.AssetKey]:
+def follows(summaries: PipelineSummaries) -> dg.AutomationCondition[dg.AssetKey]:
     """Once for each month, of any year, that stands in BigQuery, and again after each load of it.
 
     A month counts as arrived when its run wrote `bigquery_table`: what `--only postgres` cleans again starts nothing.
@@ -109,7 +109,7 @@ def follows(service: ServiceSummaries) -> dg.AutomationCondition[dg.AssetKey]:
     loaded before the daemon ever ran. A summary that failed is not tried again until its month is loaded anew.
     """
     passed = Condition.all_checks_match(Condition.check_passed(), blocking_only=True)
-    arrives = Condition.any_deps_updated().allow(dg.AssetSelection.assets(service.key("bigquery_table"), ZONES_KEY))
+    arrives = Condition.any_deps_updated().allow(dg.AssetSelection.assets(summaries.key("bigquery_table"), ZONES_KEY))
     due = (Condition.missing().newly_true() | arrives).since(Condition.newly_requested() | Condition.newly_updated())
     return (
         due
@@ -118,6 +118,6 @@ def follows(service: ServiceSummaries) -> dg.AutomationCondition[dg.AssetKey]:
         & ~Condition.in_progress()
         & Condition.all_deps_blocking_checks_passed()
         # Also of what stands before the tables that a summary reads.
-        & Condition.asset_matches(service.key("clean_taxi"), passed)
-        & Condition.asset_matches(service.key("gcs_parquet"), passed)
+        & Condition.asset_matches(summaries.key("clean_taxi"), passed)
+        & Condition.asset_matches(summaries.key("gcs_parquet"), passed)
     ).with_label("the month stands in BigQuery and passed its blocking checks")
