@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import settings
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.postgres import verify as postgres
+from taxi_assets.stores.postgres import records as postgres
 from taxi_assets.stores.record import StoreRecord
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def cloud_records(pipeline: PipelineSpec, store: str, months: Collection[date]) 
         return {}
     cloud = GoogleCloud.from_settings(settings())
     if store == "lake":
-        from taxi_assets.stores.lake import verify as lake
+        from taxi_assets.stores.lake import records as lake
 
         found = lake.read_records(cloud, pipeline.name, months)
         # In another shape, the month stands elsewhere.
         return {
             month: record for month, record in found.items() if record.entry.place == pipeline.location(store, month)
         }
-    from taxi_assets.stores.bigquery import verify as bigquery
+    from taxi_assets.stores.bigquery import records as bigquery
 
     assert pipeline.bigquery  # noqa: S101
     return bigquery.read_records(cloud, pipeline.bigquery, sorted(months))

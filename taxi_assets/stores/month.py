@@ -14,10 +14,11 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.settings import PROJECT_ROOT
 from taxi_assets.trips.columns import Service
 from taxi_assets.trips.months import month_name
-from taxi_assets.trips.table import TripTable
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from taxi_assets.trips.table import TripTable
 
 _STARTERS = {
     "taxi/started_by": "{}",

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 AMOUNT = "total_amount"
 """The name of the column of money: a month is compared in its whole cents where the service has it."""
@@ -34,7 +35,9 @@ class ColumnType(StrEnum):
     @property
     def arrow(self) -> pa.DataType:
         """Its Arrow type."""
-        return _ARROW[self]
+        import pyarrow as pa
+
+        return pa.type_for_alias(_ARROW[self])
 
     @property
     def postgres(self) -> str:
@@ -48,12 +51,12 @@ class ColumnType(StrEnum):
 
 
 _ARROW = {
-    ColumnType.SMALLINT: pa.int16(),
-    ColumnType.DOUBLE: pa.float64(),
-    ColumnType.TEXT: pa.string(),
-    ColumnType.DATETIME: pa.timestamp("us"),
-    ColumnType.DATE: pa.date32(),
-    ColumnType.BIGINT: pa.int64(),
+    ColumnType.SMALLINT: "int16",
+    ColumnType.DOUBLE: "double",
+    ColumnType.TEXT: "string",
+    ColumnType.DATETIME: "timestamp[us]",
+    ColumnType.DATE: "date32",
+    ColumnType.BIGINT: "int64",
 }
 _POSTGRES = {
     ColumnType.SMALLINT: "smallint",
@@ -195,6 +198,8 @@ def has_amounts(columns: Iterable[Named]) -> bool:
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Arrow fields in the columns' order, all nullable, each with its description as metadata."""
+    import pyarrow as pa
+
     return pa.schema(
         [pa.field(column.name, column.type.arrow, metadata={"description": column.comment}) for column in columns]
     )

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from math import isfinite
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from taxi_assets.trips.columns import ColumnType, Service
-from taxi_assets.trips.values import integer, number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 from taxi_assets.yaml_mistakes import Refused, one_of
 
 _CONDITIONS = {
@@ -64,6 +64,10 @@ class Rule(BaseModel):
 
     def matches(self, trips: pa.RecordBatch) -> pa.BooleanArray:
         """Whether the rule matches each row: true or false, never null. No number matches a missing value."""
+        import pyarrow.compute as pc
+
+        from taxi_assets.trips.values import number
+
         values = trips[self.column]
         if self.equals is not None:
             matches = pc.equal(values, number(self.equals))
@@ -96,6 +100,11 @@ def check_rules(rules: Sequence[Rule], service: Service) -> None:
 
 def matching_rules(trips: pa.RecordBatch, rules: Sequence[Rule]) -> pa.Int64Array:
     """For each row the index of the first rule that matches; null where none does."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from taxi_assets.trips.values import integer
+
     first = pa.nulls(trips.num_rows, pa.int64())
     for index in reversed(range(len(rules))):
         first = pc.if_else(rules[index].matches(trips), integer(index), first)

@@ -22,9 +22,6 @@ from taxi_assets.trips.columns import AMOUNT, ColumnType
 
 EPOCH = date(1970, 1, 1)
 
-CENTS_SQL = f"coalesce(sum(floor({AMOUNT} * 100 + 0.5)), 0)"
-"""The sum of whole cents in SQL; a store casts it to its 64-bit integer."""
-
 EXPECTED = {
     ColumnType.SMALLINT: "a whole number from -32768 to 32767, or nothing",
     ColumnType.DOUBLE: "a number, or nothing",

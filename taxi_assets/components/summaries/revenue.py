@@ -16,8 +16,8 @@ from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.schema import value_in_sql
 from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.table import Table, TableRef
+from taxi_assets.trips.columns import CENTS_SQL
 from taxi_assets.trips.months import parse_month
-from taxi_assets.trips.values import CENTS_SQL
 
 
 def revenue_query(trips: TableRef, zones: TableRef, month: date) -> Query:

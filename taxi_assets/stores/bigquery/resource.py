@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.errors import clear_errors
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.values import CENTS_SQL
+from taxi_assets.trips.columns import CENTS_SQL
 
 if TYPE_CHECKING:
     from google.cloud import bigquery

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_sessi
 from taxi_assets.stores.bigquery.schema import REJECTED, log_table, value_in_sql
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
-from taxi_assets.stores.record import TOKEN_KEY, StoreRecord, order
+from taxi_assets.stores.record import TOKEN_KEY, order
 from taxi_assets.stores.table import TableRef
 from taxi_assets.trips.columns import has_amounts
 
@@ -44,7 +44,7 @@ def count_months(session: BigQuerySession, table: TableRef, months: Sequence[dat
     try:
         described = session.client.get_table(str(table), retry=session.retry)
         by_month = totals(has_amounts(described.schema)).replace("SELECT", "SELECT source_month,")
-        rows = session.query(f"{by_month} {table.bigquery} {_where(months)} GROUP BY source_month")[1]
+        rows = session.query(f"{by_month} {table.bigquery} {months_where(months)} GROUP BY source_month")[1]
         return {row[0]: (int(row[1]), int(row[2] or 0)) for row in rows}
     except NotFound:
         return None
@@ -54,13 +54,22 @@ def read_log(session: BigQuerySession, table: TableRef, months: Sequence[date] |
     """The newest load of each month by the load log beside a table; empty where there is no log."""
     from google.api_core.exceptions import NotFound
 
-    here = f"store = 'bigquery' AND place = {value_in_sql(table.in_database)}"
     try:
-        rows = session.query(f"SELECT * FROM {log_table(table).bigquery} {_where(months)} AND {here}")[1]  # noqa: S608
-        entries = [_entry(dict(row.items())) for row in rows]
+        rows = [dict(row.items()) for row in session.query(log_query(table, months))[1]]
     except NotFound:
         return {}
-    return {entry.source_month: entry for entry in sorted(entries, key=order)}
+    return newest_loads(rows)
+
+
+def log_query(table: TableRef, months: Sequence[date] | None = None) -> str:
+    """The query for the loads of a table in the load log beside it; None: of all months."""
+    here = f"store = 'bigquery' AND place = {value_in_sql(table.in_database)}"
+    return f"SELECT * FROM {log_table(table).bigquery} {months_where(months)} AND {here}"  # noqa: S608
+
+
+def newest_loads(rows: Iterable[Mapping[str, Any]]) -> dict[date, LoadEntry]:
+    """The newest load of each month among these rows of a load log."""
+    return {entry.source_month: entry for entry in sorted(map(_entry, rows), key=order)}
 
 
 def verify_months(
@@ -79,50 +88,6 @@ def verify_months(
         )
         for month in sorted(found)
     ]
-
-
-def read_records(cloud: GoogleCloud, declared: TableRef, months: Sequence[date]) -> dict[date, StoreRecord]:
-    """The months that the load log names, and whether the tables hold as many rows.
-
-    It counts rows alone, in the partitions of these months.
-
-    Raises:
-        TransientError: The service was lost.
-        TaxiError: It refuses.
-    """
-    with bigquery_session(cloud, f"Looking at {declared} in BigQuery", declared) as session:
-        table = session.table(declared)
-        log = read_log(session, table, months)
-        if not log:
-            return {}
-        kept = _count_rows(session, table, months)
-        promised = any(keeps_rejected(entry) for entry in log.values())
-        rejected = _count_rows(session, table.with_suffix(REJECTED), months) if promised else {}
-    return {month: StoreRecord(entry, _lost(entry, table, kept, rejected)) for month, entry in log.items()}
-
-
-def _count_rows(session: BigQuerySession, table: TableRef, months: Sequence[date]) -> dict[date, int] | None:
-    from google.api_core.exceptions import NotFound
-
-    query = f"SELECT source_month, COUNT(*) FROM {table.bigquery} {_where(months)} GROUP BY source_month"  # noqa: S608
-    try:
-        return {row[0]: int(row[1]) for row in session.query(query)[1]}
-    except NotFound:
-        return None
-
-
-def _lost(entry: LoadEntry, table: TableRef, kept: dict[date, int] | None, rejected: dict[date, int] | None) -> str:
-    pairs = [(table, kept, entry.rows_kept)]
-    if keeps_rejected(entry):
-        pairs.append((table.with_suffix(REJECTED), rejected, entry.rows_rejected))
-    wrong = []
-    for place, counts, rows in pairs:
-        found = (counts or {}).get(entry.source_month, 0)
-        if counts is None:
-            wrong.append(f"the table {place.in_database} is gone")
-        elif found != rows:
-            wrong.append(f"{place.in_database} holds {found:,} of {rows:,} rows")
-    return "; ".join(wrong)
 
 
 def _verified(
@@ -146,13 +111,14 @@ def keeps_rejected(entry: LoadEntry) -> bool:
     return TOKEN_KEY in entry.configuration and entry.rows_rejected > 0
 
 
-def _where(months: Sequence[date] | None) -> str:
+def months_where(months: Sequence[date] | None) -> str:
+    """The condition for rows of these months; None: of all."""
     if months is None:
         return "WHERE TRUE"
     return f"WHERE source_month IN ({', '.join(value_in_sql(month) for month in months)})"
 
 
-def _entry(row: dict[str, Any]) -> LoadEntry:
+def _entry(row: Mapping[str, Any]) -> LoadEntry:
     """A row of the load log; columns that this code does not know are left out, missing ones are null."""
     known = {item.name: row[item.name] for item in fields(LoadEntry) if item.name in row}
     for name in ("rejected", "configuration"):

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pyarrow.parquet as pq
-
 from taxi_assets.errors import TaxiError
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets.trips.columns import AMOUNT, Column, Service
 from taxi_assets.trips.months import month_name
-from taxi_assets.trips.table import TripTable
-from taxi_assets.trips.values import cents
 
 Shape = Literal["month", "date"]
 
@@ -138,6 +134,8 @@ def _day_files(month: CleanedMonth, folder: Path) -> list[LakeFile]:
 
 
 def _day_file(month: CleanedMonth, path: Path, day: str) -> LakeFile:
+    import pyarrow.parquet as pq
+
     name = f"{month.pipeline}/{day}/{month.pipeline}_{month_name(month.month)}-{_digest(path)}.parquet"
     return LakeFile(name, path, int(pq.read_metadata(path).num_rows))
 
@@ -149,6 +147,9 @@ def _digest(path: Path) -> str:
 
 def count(path: Path) -> tuple[int, int]:
     """Rows and whole cents of `total_amount` in a Parquet file, read anew; 0 cents where it has no amounts."""
+    from taxi_assets.trips.table import TripTable
+    from taxi_assets.trips.values import cents
+
     table = TripTable(path)
     names = [name for name in table.schema.names if name == AMOUNT]
     return table.rows, sum(cents(batch) for batch in table.batches(columns=names))

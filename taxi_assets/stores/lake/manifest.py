@@ -127,24 +127,28 @@ def _read(session: LakeSession, blob: Blob | None) -> LakeLoad | None:
 
     while blob:
         with suppress(NotFound):
-            text = _text(session, blob)
-            try:
-                return LakeLoad.from_json(text, int(blob.generation))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise _damaged(session, blob, error) from error
+            return parse(_text(session, blob), int(blob.generation), f"gs://{session.bucket.name}/{blob.name}")
         blob = session.bucket.get_blob(blob.name, retry=session.retry)  # it was replaced just now
     return None
 
 
-def _damaged(session: LakeSession, blob: Blob, error: Exception) -> TaxiError:
-    return TaxiError(
-        "A manifest of the lake cannot be read.",
-        expected="the JSON that a load wrote",
-        found=f"{type(error).__name__}: {error}",
-        where=f"gs://{session.bucket.name}/{blob.name}",
-        intact="the objects of the month, PostgreSQL and BigQuery",
-        next_step="restore that object, or move it away and load the month again: taxi run … --force",
-    )
+def parse(text: bytes, generation: int, uri: str) -> LakeLoad:
+    """Reads the text of a manifest, of that version of the object at that address.
+
+    Raises:
+        TaxiError: It is no manifest.
+    """
+    try:
+        return LakeLoad.from_json(text, generation)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TaxiError(
+            "A manifest of the lake cannot be read.",
+            expected="the JSON that a load wrote",
+            found=f"{type(error).__name__}: {error}",
+            where=uri,
+            intact="the objects of the month, PostgreSQL and BigQuery",
+            next_step="restore that object, or move it away and load the month again: taxi run … --force",
+        ) from error
 
 
 def _text(session: LakeSession, blob: Blob) -> bytes:

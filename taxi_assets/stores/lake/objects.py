@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from taxi_assets.stores.lake.files import LakeFile, content_folder
 from taxi_assets.stores.lake.resource import LakeSession
@@ -27,6 +27,18 @@ _CONTENT_TYPES = {".parquet": "application/vnd.apache.parquet", ".csv": "text/cs
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+class Stored(Protocol):
+    """What the bucket says of an object: Google's `Blob`, or `records.Description`."""
+
+    @property
+    def size(self) -> int | str:
+        """Its size."""
+
+    @property
+    def crc32c(self) -> str:
+        """Its checksum, as Cloud Storage writes it."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +64,9 @@ class LakeObject:
         """The object that a manifest describes; what this version does not know is left out."""
         return cls(**{item.name: parts[item.name] for item in fields(cls)})
 
-    def is_still(self, blob: Blob | None) -> bool:
+    def is_still(self, stored: Stored | None) -> bool:
         """Whether the bucket holds that content. Another load may have stored it once more, in another version."""
-        return blob is not None and (int(blob.size), blob.crc32c) == (self.bytes, self.crc32c)
+        return stored is not None and (int(stored.size), stored.crc32c) == (self.bytes, self.crc32c)
 
 
 def side_by_side(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
@@ -78,9 +90,14 @@ def _checksum(blocks: Iterable[bytes]) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
+def month_globs(pipeline: str, month: str) -> tuple[str, str]:
+    """The patterns of the names of Parquet objects with rows of that month, copies of rejected rows left out."""
+    return f"{content_folder(pipeline)}*_{month}-*.parquet", f"{pipeline}/**{pipeline}_{month}*.parquet"
+
+
 def month_objects(session: LakeSession, pipeline: str, month: str) -> dict[str, Blob]:
     """The Parquet objects with rows of that month, whoever wrote them, by name; without copies of rejected rows."""
-    globs = f"{content_folder(pipeline)}*_{month}-*.parquet", f"{pipeline}/**{pipeline}_{month}*.parquet"
+    globs = month_globs(pipeline, month)
     listed = side_by_side(lambda glob: list(session.bucket.list_blobs(match_glob=glob, retry=session.retry)), globs)
     return {blob.name: blob for blobs in listed for blob in blobs}
 

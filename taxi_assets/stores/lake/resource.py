@@ -36,13 +36,18 @@ class LakeSession:
             TaxiError: It does not.
         """
         if not self.bucket.exists(retry=self.retry):
-            raise TaxiError(
-                f"There is no bucket {self.bucket.name}.",
-                expected=f"the bucket that GCS_BUCKET names, at {self.cloud}",
-                found="404 from Cloud Storage",
-                intact="every store",
-                next_step=f"make it (gcloud storage buckets create gs://{self.bucket.name}), or correct GCS_BUCKET",
-            )
+            raise no_bucket(self.cloud.at_bucket(self.bucket.name))
+
+
+def no_bucket(cloud: GoogleCloud) -> TaxiError:
+    """The error of a bucket that does not exist."""
+    return TaxiError(
+        f"There is no bucket {cloud.bucket}.",
+        expected=f"the bucket that GCS_BUCKET names, at {cloud}",
+        found="404 from Cloud Storage",
+        intact="every store",
+        next_step=f"make it (gcloud storage buckets create gs://{cloud.bucket}), or correct GCS_BUCKET",
+    )
 
 
 @contextmanager

@@ -12,11 +12,10 @@ import pyarrow as pa
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.copies import lagging_copies
 from taxi_assets.stores.lake.files import count, date_column
-from taxi_assets.stores.lake.manifest import LakeLoad, read_manifest, read_manifests
+from taxi_assets.stores.lake.manifest import LakeLoad, read_manifests
 from taxi_assets.stores.lake.objects import LakeObject, month_objects, side_by_side
 from taxi_assets.stores.lake.resource import LakeSession, lake_session
 from taxi_assets.stores.month import VerifiedMonth
-from taxi_assets.stores.record import StoreRecord
 from taxi_assets.trips.registry import read_service
 from taxi_assets.trips.table import TripTable
 
@@ -88,33 +87,6 @@ def verify_months(
         counted = contents.rows, contents.cents
         gone = (*contents.missing, *lagging_copies(cloud, load))
         yield VerifiedMonth.of(load.logged_entry, counted, contents.rejected, gone)
-
-
-def read_records(cloud: GoogleCloud, pipeline: str, months: Collection[date]) -> dict[date, StoreRecord]:
-    """The months that have a manifest, and whether the bucket has the versions of the objects that it names.
-
-    Lists and describes the objects, and reads none.
-
-    Raises:
-        TransientError: The service was lost.
-        TaxiError: It refuses, or there is no bucket.
-    """
-    loads = [load for load in side_by_side(lambda month: read_manifest(cloud, pipeline, month), sorted(months)) if load]
-    with lake_session(cloud, f"Looking at {pipeline} in the lake", intact="the lake") as session:
-        lost = side_by_side(lambda load: _lost(session, load), loads)
-    copies = [", ".join(f"{name} is not the month" for name in lagging_copies(cloud, load)) for load in loads]
-    return {
-        load.entry.source_month: StoreRecord(load.logged_entry, "; ".join(filter(None, texts)))
-        for load, *texts in zip(loads, lost, copies, strict=True)
-    }
-
-
-def _lost(session: LakeSession, load: LakeLoad) -> str:
-    existing = month_objects(session, load.entry.pipeline, load.month)
-    rejected = session.bucket.get_blob(load.rejected.name, retry=session.retry)
-    objects = [(item, existing.get(item.name)) for item in load.objects] + [(load.rejected, rejected)]
-    wrong = [(item.name, blob) for item, blob in objects if not item.is_still(blob)]
-    return "; ".join(f"{name} is {'changed' if blob else 'gone'}" for name, blob in wrong[:5])
 
 
 def _read_rejected(session: LakeSession, load: LakeLoad, folder: Path) -> tuple[int, int] | None:

@@ -11,10 +11,8 @@ from psycopg import sql
 from taxi_assets.stores.month import LoadEntry, VerifiedMonth
 from taxi_assets.stores.postgres.load_log import latest_loads
 from taxi_assets.stores.postgres.schema import REJECTED
-from taxi_assets.stores.record import StoreRecord
 from taxi_assets.stores.table import TableRef
-from taxi_assets.trips.columns import AMOUNT
-from taxi_assets.trips.values import CENTS_SQL
+from taxi_assets.trips.columns import AMOUNT, CENTS_SQL
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
@@ -105,27 +103,3 @@ def verify_months(
         for month in sorted((kept.keys() | rejected.keys()) - {entry.source_month for entry in entries}):
             counts = kept.get(month, NONE), rejected.get(month, NONE)
             yield VerifiedMonth("postgres", name, month, place, None, counts[0], None, counts[1])
-
-
-def read_records(connection: Connection, entries: Sequence[LoadEntry]) -> dict[date, StoreRecord]:
-    """The months of loads into one table, the newest of each, and whether the table holds their rows and cents."""
-    months = [entry.source_month for entry in entries]
-    records = {}
-    for place in {entry.place for entry in entries}:
-        kept = count_months(connection, table_of(place), months)
-        rejected = count_months(connection, table_of(place).with_suffix(REJECTED), months)
-        for entry in (entry for entry in entries if entry.place == place):
-            month = entry.source_month
-            pairs = [
-                ("", kept.get(month, NONE), (entry.rows_kept, entry.cents)),
-                (REJECTED, rejected.get(month, NONE), (entry.rows_rejected, entry.cents_rejected)),
-            ]
-            wrong = [
-                f"{place}{suffix} holds {found[0]:,} of {logged[0]:,} rows"
-                if found[0] != logged[0]
-                else f"{place}{suffix} holds other amounts"
-                for suffix, found, logged in pairs
-                if found != logged
-            ]
-            records[month] = StoreRecord(entry, "; ".join(wrong))
-    return records
