@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 AMOUNT = "total_amount"
 """The name of the column of money: a month is compared in its whole cents where the service has it."""
+CENTS_SQL = f"coalesce(sum(floor({AMOUNT} * 100 + 0.5)), 0)"
+"""The sum of whole cents in SQL, as `values.cents` adds them up; a store casts it to its 64-bit integer."""
 VENDOR = "vendor_id"
 ZONES = ("pu_location_id", "do_location_id")
 """The names of the columns that hold zones of the TLC's lookup."""
