@@ -22,7 +22,7 @@ from taxi_assets.local import postgres as embedded
 from taxi_assets.pipelines import pipeline_for
 from taxi_assets.settings import Settings, settings
 from taxi_assets.stores.bigquery.io_manager import BigQueryIOManager
-from taxi_assets.stores.google import resource as google
+from taxi_assets.stores.google import cloud as google
 from taxi_assets.stores.google.resource import GoogleCloudResource
 from taxi_assets.stores.lake.io_manager import LakeIOManager
 from taxi_assets.stores.lake.manifest import read_manifest
