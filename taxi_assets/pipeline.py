@@ -208,15 +208,16 @@ class PipelineSpec(Section):
         """The parts of the key of one of its assets."""
         return [self.name, asset]
 
-    def location(self, store: str, month: date) -> str:
+    def location(self, store: str, month: date, *, trial: bool = False) -> str:
         """The place of a month in a store under today's settings, as the load log names it: a table, or a URI.
 
         Args:
             store: `postgres`, `lake` or `bigquery`.
             month: The month of the file.
+            trial: Whether it is a trial of the month, which only PostgreSQL has.
         """
         if store == "lake" and self.lake:
             return lake_uri(settings().lake_bucket, self.name, month, self.lake.shape)
         if store == "bigquery" and self.bigquery:
             return str(bigquery_table(self.bigquery, settings().bigquery_project, settings().bigquery_dataset))
-        return str(postgres_table(self.postgres, settings().postgres_schema))
+        return str(postgres_table(self.postgres, settings().postgres_schema, trial=trial))

@@ -16,8 +16,8 @@ class ProgressListener(Protocol):
     def begin(self, task: str, unit: str) -> Report:
         """Called when a task starts; returns the callback for its progress."""
 
-    def end(self, task: str) -> None:
-        """Called when the task ends, also by an error."""
+    def end(self, task: str, *, failed: bool) -> None:
+        """Called when the task ends, by an error or not; not called after an interrupt."""
 
 
 _listener: ProgressListener | None = None
@@ -43,5 +43,7 @@ def task(name: str, unit: str) -> Iterator[Report]:
     report = _listener.begin(name, unit)
     try:
         yield report
-    finally:
-        _listener.end(name)
+    except Exception:
+        _listener.end(name, failed=True)
+        raise
+    _listener.end(name, failed=False)

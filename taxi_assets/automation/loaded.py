@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MonthSelection:
-    """Months of a pipeline in some of its stores."""
+    """Months of a pipeline in some of its stores; with `trial`, the trials of the months."""
 
     pipeline: PipelineSpec
     stores: Sequence[str]
     months: Sequence[date]
+    trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     selected = (
         entry
         for entry in newest
-        if entry.store in wanted.stores and entry.place == pipeline.location(entry.store, entry.source_month)
+        if entry.store in wanted.stores
+        and entry.place == pipeline.location(entry.store, entry.source_month, trial=wanted.trial)
     )
     return sorted(selected, key=lambda entry: (entry.source_month, entry.store))
 

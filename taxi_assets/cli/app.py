@@ -23,7 +23,7 @@ app = typer.Typer(
 
 Pipeline = Annotated[str, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)]
 Months = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--months",
         help="a month, 2021-01, a range, 2020-10:2020-12, or `outdated`: those that older rules or columns loaded",
@@ -39,8 +39,10 @@ _WARNED = "_TAXI_WARNED"
 
 @app.command()
 def run(
-    pipeline: Pipeline,
-    months: Months,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)
+    ] = None,
+    months: Months = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="load this store alone (may be repeated): postgres, lake, bigquery, which includes the lake"),
@@ -52,12 +54,25 @@ def run(
     limit: Annotated[
         int | None, typer.Option(min=1, help="a trial: only the first rows, into the schema `trial`")
     ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="let the daemon run the months, and return")] = False,
+    follow: Annotated[
+        str | None, typer.Option(metavar="RUN_OR_BACKFILL", help="show a run or a backfill until it ends")
+    ] = None,
 ) -> None:
     """Fetch, clean and load months of a pipeline."""
     from taxi_assets.cli.options import RunOptions
     from taxi_assets.cli.run import run_months
 
-    raise typer.Exit(run_months(pipeline, months, tuple(only or ()), RunOptions(force, source, limit)))
+    options = RunOptions(force, source, limit)
+    if follow is not None:
+        if pipeline or months or only or detach or options != RunOptions():
+            raise typer.BadParameter("it takes no pipeline and no other option", param_hint="--follow")
+        from taxi_assets.cli.follow import follow as show
+
+        raise typer.Exit(show(follow))
+    if pipeline is None or months is None:
+        raise typer.BadParameter("a pipeline and --months are needed, or --follow RUN_OR_BACKFILL")
+    raise typer.Exit(run_months(pipeline, months, tuple(only or ()), options, detach=detach))
 
 
 @app.command()
@@ -170,6 +185,9 @@ def main() -> None:
         show_error(shown)
         sys.exit(1)
     except KeyboardInterrupt:
+        from taxi_assets.cli.screen import messages
+
+        messages().print("Interrupted.")
         sys.exit(130)
     finally:
         gc.freeze()

@@ -16,6 +16,7 @@ class Status(StrEnum):
 
     LOADED = "loaded"
     FAILED = "failed"
+    CANCELED = "canceled"
     LEFT = "left"
     NOT_BEGUN = "not begun"
 
@@ -40,6 +41,17 @@ def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
     messages().print()
     messages().print(rows)
     messages().print("The same command again does what is missing, and nothing twice.")
+
+
+def print_interrupted(outcomes: Mapping[date, Outcome]) -> None:
+    """Prints the one line of an interrupted command."""
+    if len(outcomes) == 1:
+        text = "the run is canceled; every store has the month as it was, or whole."
+    else:
+        loaded, canceled = count(outcomes, Status.LOADED), count(outcomes, Status.CANCELED)
+        left = len(outcomes) - loaded - canceled
+        text = f"{loaded} loaded, {canceled} canceled, {left} left; the same command goes on."
+    messages().print(f"Interrupted: {text}", soft_wrap=True)
 
 
 def count(outcomes: Mapping[date, Outcome], *statuses: Status) -> int:

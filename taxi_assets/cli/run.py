@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
-from taxi_assets.cli.daemon_backfill import can_run_on_daemon, run_on_daemon
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.local_backfill import LocalBackfill
-from taxi_assets.cli.month import run_month
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome, Status, count, print_unloaded
+from taxi_assets.cli.outcome import Outcome, Status, count, print_interrupted, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
@@ -30,10 +28,19 @@ from taxi_assets.trips.registry import require_known
 STORE_NAMES = {"lake": "the lake", "bigquery": "BigQuery"}
 OUTDATED = "outdated"
 """Instead of months: those that were loaded by other rules or columns than today's."""
+INTERRUPTED = 130
+"""The exit code of a command that a person interrupted."""
 
 
-def run_months(name: str, months: str, only: Sequence[str], options: RunOptions) -> int:
+def run_months(name: str, months: str, only: Sequence[str], options: RunOptions, *, detach: bool = False) -> int:
     """Loads the months that are not loaded yet, prints their loads, and returns the exit code.
+
+    Args:
+        name: The pipeline.
+        months: A month, a range, or `outdated`.
+        only: The stores to load; empty: all.
+        options: The options of the runs.
+        detach: Whether Dagster's daemon runs the months.
 
     Raises:
         TaxiError: The pipeline, a month or a store is none; a source or store does not answer or refuses.
@@ -46,47 +53,61 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions)
     options = options.resolved()
     chosen = _outdated(pipeline, stores) if months == OUTDATED else parse_months(months)
     if not chosen:
-        messages().print(f"No month of {pipeline.name} is loaded by older rules or columns.")
+        messages().print(f"No month of {name} is loaded by older rules or columns.")
         return 0
-    wanted = MonthSelection(pipeline, stores, _available(pipeline, chosen))
+    wanted = MonthSelection(pipeline, stores, _available(pipeline, chosen), trial=bool(options.limit))
     done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
-        messages().print(
-            f"{pipeline.name} {month_name(month)}: loaded already from the same file (--force loads it again)."
-        )
-    outcomes = _run(pipeline, [month for month in wanted.months if month not in done], stores, options)
-    with reader() as connection:
-        print_loads(entries(connection, wanted))
-    if len(outcomes) > 1:
-        print_unloaded(outcomes)
-    if options.limit:
-        messages().print(
-            f"\nA trial: its rows stand in the schema {settings().postgres_schema or TRIAL!r} of PostgreSQL."
-        )
-    loaded, failed = count(outcomes, Status.LOADED), count(outcomes, Status.FAILED)
-    counts = [f"{loaded} loaded", f"{len(done)} loaded already", f"{failed} failed"]
-    if left := count(outcomes, Status.LEFT, Status.NOT_BEGUN):
-        counts.append(f"{left} left")
-    messages().print(f"\n{pipeline.name}: {', '.join(counts)}, in {time.monotonic() - began:.1f} s")
-    return 0 if loaded == len(outcomes) else 1
+        messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")
+    missing = [month for month in wanted.months if month not in done]
+    if detach:
+        return _detach(pipeline, missing, stores, options)
+    outcomes = _run(pipeline, missing, stores, options)
+    if count(outcomes, Status.CANCELED, Status.NOT_BEGUN):
+        print_interrupted(outcomes)
+        return INTERRUPTED
+    _print_result(wanted, outcomes, len(done), time.monotonic() - began)
+    return 0 if count(outcomes, Status.LOADED) == len(outcomes) else 1
 
 
 def _run(
     pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], options: RunOptions
 ) -> dict[date, Outcome]:
-    """Runs one month in this process; several by the daemon if one runs, else concurrently on this machine."""
-    if len(months) == 1:
-        error = run_month(pipeline, months[0], stores, options)
-        return {months[0]: Outcome(Status.FAILED, error.splitlines()[0]) if error else Outcome(Status.LOADED)}
     if not months:
         return {}
-    import dagster as dg
-
-    with dg.DagsterInstance.get() as instance:
-        if can_run_on_daemon(instance, options):
-            return run_on_daemon(instance, pipeline, months, stores, options)
     name = f"{pipeline.name} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    return LocalBackfill(pipeline, stores, options, {"taxi/backfill": name}).run(months)
+    tags = {"taxi/backfill": name} if len(months) > 1 else {}
+    return LocalBackfill(pipeline, stores, options, tags).run(months)
+
+
+def _detach(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], options: RunOptions) -> int:
+    from taxi_assets.cli.detach import submit_backfill
+
+    backfill, in_progress = submit_backfill(pipeline, months, stores, options) if months else (None, [])
+    for month in in_progress:
+        messages().print(f"{pipeline.name} {month_name(month)}: a run waits or is in progress already.")
+    if backfill:
+        messages().print(
+            f"Backfill {backfill}, {len(months) - len(in_progress)} months: the daemon runs it. "
+            f"See it: taxi run --follow {backfill}"
+        )
+    return 0
+
+
+def _print_result(wanted: MonthSelection, outcomes: Mapping[date, Outcome], done: int, seconds: float) -> None:
+    with reader() as connection:
+        print_loads(entries(connection, wanted))
+    if len(outcomes) > 1:
+        print_unloaded(outcomes)
+    if wanted.trial:
+        schema = settings().postgres_schema or TRIAL
+        messages().print(f"\nA trial: its rows stand in the schema {schema!r} of PostgreSQL.")
+    counts = [
+        f"{count(outcomes, Status.LOADED)} loaded",
+        f"{done} loaded already",
+        f"{count(outcomes, Status.FAILED)} failed",
+    ]
+    messages().print(f"\n{wanted.pipeline.name}: {', '.join(counts)}, in {seconds:.1f} s")
 
 
 def _outdated(pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
@@ -168,9 +189,11 @@ def print_loads(loads: Sequence[LoadEntry]) -> None:
     rows = table("month", "store", *numbers, "where", right=numbers)
     for load in loads:
         synthetic = " (synthetic)" if load.configuration.get("made_up") else ""
+        limit = load.configuration.get("limit")
+        trial = f" (trial: {limit:,} rows)" if limit else ""
         counts = [f"{count:,}" for count in (load.rows_read, load.rows_kept, load.rows_rejected)]
         seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
-        rows.add_row(f"{month_name(load.source_month)}{synthetic}", load.store, *counts, seconds, load.place)
+        rows.add_row(f"{month_name(load.source_month)}{synthetic}{trial}", load.store, *counts, seconds, load.place)
     messages().print(rows)
     _print_reasons(loads)
 

@@ -29,11 +29,15 @@ from dagster._core.events import EngineEventData
 # dg.execute_job creates its run itself: without an origin for the daemon, and without a selection of asset checks.
 from dagster._core.execution.api import create_execution_plan, execute_run
 
+# The compute log manager redirects the output of steps without the processes that copy it to the terminal.
+from dagster._core.execution.compute_logs import redirect_to_file
+
 # dg.DefaultRunLauncher is public; the types in the signatures of its methods are not.
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 
 # The daemon finds the code of a queued run by its remote origin. Dagster's clients make it from a loaded workspace.
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.compute_log_manager import CapturedLogContext
 
 # dagster.yaml has no setting that moves these below TAXI_HOME without naming the path: our classes derive from them.
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
@@ -42,40 +46,55 @@ from dagster._core.storage.root import LocalArtifactStorage
 # The storage classes and launchers that dagster.yaml names take it as an argument.
 from dagster._serdes import ConfigurableClassData
 
+# Outside a step, Dagster notes an interrupt and goes on. The executor raises it while a step waits. `taxi run` notes one
+# from the moment when it creates a run.
+from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
+
 if TYPE_CHECKING:
     from dagster._core.execution.backfill import PartitionBackfill
+    from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.objects import StepFailureData
     from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
     from dagster._core.snap import ExecutionPlanSnapshot
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster_shared.error import SerializableErrorInfo
 
 __all__ = [
     "INVALID_PARTITION_SUBSTRINGS",
+    "CapturedLogContext",
     "CheckRunHealthResult",
     "ConfigurableClassData",
     "DagsterRunAlreadyExists",
     "EngineEventData",
+    "ExecutionPlan",
     "LaunchRunContext",
     "LocalArtifactStorage",
     "LocalComputeLogManager",
     "PartitionBackfill",
+    "PlanOrchestrationContext",
     "ReconstructableJob",
     "ReconstructableRepository",
     "RegisteredCodeLocationOrigin",
     "RemoteJobOrigin",
     "RemoteRepositoryOrigin",
+    "RetryMode",
     "SerializableErrorInfo",
+    "StepDependencyConfig",
     "StepFailureData",
     "WorkerStatus",
     "add_backfill",
     "as_observation",
+    "capture_interrupts",
     "code_server_has_run",
     "configure_logs",
     "create_execution_plan",
     "execute_run",
     "execution_plan_snapshot",
     "has_ended",
+    "raise_interrupts_as",
+    "redirect_to_file",
     "requested_backfills",
     "served_workspace",
 ]

@@ -77,6 +77,15 @@ def _months_of(backfill: PartitionBackfill, pipeline: PipelineSpec) -> Iterator[
             yield from partitions.get_partition_keys() if key.path[0] == pipeline.name else ()
 
 
+def backfill_months(backfill: PartitionBackfill) -> set[str]:
+    """The months of a backfill, of any pipeline."""
+    months = set(backfill.partition_names or ())
+    if backfill.asset_backfill_data:
+        for partitions in backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key.values():
+            months.update(partitions.get_partition_keys())
+    return months
+
+
 def last_attempt(instance: dg.DagsterInstance, pipeline: PipelineSpec, version: str) -> Attempt | None:
     """The last run of a pipeline that was requested for a version of a file; None: there was none."""
     records = instance.get_run_records(dg.RunsFilter(job_name=pipeline.job, tags={FILE_TAG: version}), limit=100)

@@ -19,7 +19,8 @@ from taxi_assets.instance.dagster_private import (
 )
 from taxi_assets.instance.processes import HOST_TAG, find_dead_process
 
-_IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+IN_PROGRESS = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+"""The statuses of runs that the limits of the instance count."""
 _INTACT = "Every store holds the old month or the new one, whole. The retry goes on with the step that was cut off."
 
 
@@ -51,7 +52,7 @@ class TaxiRunLauncher(dg.DefaultRunLauncher):
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Marks the runs whose process is known to be dead as failed, frees their slots in the pools, and returns them."""
     dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
         if death := find_dead_process(instance, run):
             instance.report_run_failed(run, f"{death} {_INTACT}")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

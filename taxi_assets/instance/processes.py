@@ -34,6 +34,11 @@ def describe_this_process() -> str:
     return f"{socket.gethostname()} {process.pid} {process.create_time()}"
 
 
+def is_of_this_command(run: DagsterRun) -> bool:
+    """Whether this process executes the run for `taxi run`."""
+    return _LAUNCHED_TAG not in run.tags and run.tags.get(PROCESS_TAG) == describe_this_process()
+
+
 def find_dead_process(instance: DagsterInstance, run: DagsterRun) -> str | None:
     """Describes the dead process of a run; None: the process is alive, or this machine cannot know.
 

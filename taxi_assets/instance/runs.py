@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import signal
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import ReconstructableJob, RemoteJobOrigin
 
 
+_CANCELED = "The run is canceled."
+
+
 @dataclass(frozen=True)
 class RunResult:
     """The result of a run.
@@ -26,11 +30,13 @@ class RunResult:
         run_id: The run.
         error: The error that stopped it; None: it succeeded.
         warnings: The descriptions of the checks that failed without stopping it.
+        canceled: Whether a person interrupted it.
     """
 
     run_id: str
     error: str | None
     warnings: list[str]
+    canceled: bool = False
 
 
 def run_job(
@@ -40,8 +46,11 @@ def run_job(
     assets: Collection[str],
     config: dict[str, Any],
     tags: Mapping[str, str],
+    notify: Callable[[str], None],
 ) -> RunResult:
     """Materializes the assets of a pipeline for one month, by its job.
+
+    Waits before it begins if as many runs are in progress as the instance allows.
 
     Args:
         job_name: The job of the pipeline.
@@ -50,14 +59,16 @@ def run_job(
         assets: The last parts of the assets' keys.
         config: The run's configuration.
         tags: Further tags of the run.
+        notify: Called with a sentence if the run must wait.
 
     Raises:
+        KeyboardInterrupt: The run was interrupted before it was created.
         TaxiError: A pipeline's YAML is wrong, or the database with Dagster's records is lost.
     """
     import dagster as dg
 
-    from taxi_assets.instance.dagster_private import execute_run
-    from taxi_assets.instance.launcher import fail_dead_runs
+    from taxi_assets.instance.dagster_private import capture_interrupts
+    from taxi_assets.instance.limits import slot
 
     job = reconstructable_job(job_name)
     with _explain_definition_errors():
@@ -66,22 +77,44 @@ def run_job(
     with _explain_database_errors(), dg.DagsterInstance.get() as instance:
         # With a pool of connections; otherwise Dagster opens one for each of its 150 queries.
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
-        fail_dead_runs(instance)
-        run = _create_run(
-            instance,
-            definition,
-            keys,
-            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={
-                **definition.get_tags_for_partition_key(month, keys),
-                **started_by(),
-                PROCESS_TAG: describe_this_process(),
-                **tags,
-            },
-            origins=(job.get_python_origin(), remote_origin(job_name)),
-        )
+        with ExitStack() as stack:
+            with slot(instance, notify):
+                # From here on, an interrupt cancels the run.
+                stack.enter_context(capture_interrupts())
+                run = _create_run(
+                    instance,
+                    definition,
+                    keys,
+                    run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    tags={
+                        **definition.get_tags_for_partition_key(month, keys),
+                        **started_by(),
+                        PROCESS_TAG: describe_this_process(),
+                        **tags,
+                    },
+                    origins=(job.get_python_origin(), remote_origin(job_name)),
+                )
+            return _execute(instance, job, run)
+
+
+def _execute(instance: dg.DagsterInstance, job: ReconstructableJob, run: dg.DagsterRun) -> RunResult:
+    """Executes the run; one that is interrupted ends as canceled, also if it is interrupted again while it ends."""
+    import dagster as dg
+
+    from taxi_assets.instance.dagster_private import execute_run
+
+    try:
         result = execute_run(job, run, instance)
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        result = None
+    ended = instance.get_run_by_id(run.run_id)
+    if result and ended and ended.status != dg.DagsterRunStatus.CANCELED:
         return RunResult(run.run_id, None if result.success else _first_error(result), _warnings(result))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if ended and not ended.is_finished:
+        instance.report_run_canceled(run, "A person interrupted `taxi run`.")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    return RunResult(run.run_id, _CANCELED, [], canceled=True)
 
 
 def _create_run(
@@ -97,6 +130,8 @@ def _create_run(
 
     `DagsterInstance.create_run_for_job` takes no selection of checks.
     """
+    import dagster as dg
+
     from taxi_assets.instance.dagster_private import create_execution_plan, execution_plan_snapshot
 
     checks = {check for check in definition.asset_layer.asset_graph.asset_check_keys if check.asset_key in assets}
@@ -106,7 +141,7 @@ def _create_run(
         job_name=chosen.name,
         run_id=None,
         run_config=run_config,
-        status=None,
+        status=dg.DagsterRunStatus.STARTING,
         tags=tags,
         root_run_id=None,
         parent_run_id=None,
@@ -171,8 +206,6 @@ def _first_error(result: Any) -> str:
             error = error.cause
         if error.cls_name == "DagsterAssetCheckFailedError":
             return str(_failed_checks_error(error.message))
-        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
-            return str(_interrupted_error())
         data = event.step_failure_data.user_failure_data
         return str(data.description if data and data.description else error.message).strip()
     for event in result.filter_events(lambda event: event.is_job_failure):
@@ -187,14 +220,6 @@ def _failed_checks_error(message: str) -> TaxiError:
         found=", ".join(line.strip() for line in message.strip().splitlines()[1:]),
         intact="every store",
         next_step="see above what the check found; mend the file, or the rules in the pipeline's YAML",
-    )
-
-
-def _interrupted_error() -> TaxiError:
-    return TaxiError(
-        "The run was interrupted.",
-        intact="each store has the month as it was before, or loaded to its end",
-        next_step="run it again",
     )
 
 

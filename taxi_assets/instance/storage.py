@@ -6,8 +6,11 @@ machine can read. So they have none: each process reads the database's address a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,10 +20,12 @@ from sqlalchemy.exc import InternalError
 
 from taxi_assets.environment import Environment, environment_of, with_environment
 from taxi_assets.instance.dagster_private import (
+    CapturedLogContext,
     ConfigurableClassData,
     LocalArtifactStorage,
     LocalComputeLogManager,
     as_observation,
+    redirect_to_file,
 )
 from taxi_assets.instance.home import dagster_folder
 from taxi_assets.pipelines import read_pipelines
@@ -40,6 +45,9 @@ _MARKS = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
 }
 """The events that change what the UI says of a month."""
+
+_STREAMS = {"stdout": "out", "stderr": "err"}
+"""Stream → the extension of its file."""
 
 SCHEMA = "dagster"
 """The schema of Dagster's tables."""
@@ -218,6 +226,20 @@ class TaxiComputeLogs(LocalComputeLogManager):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> TaxiComputeLogs:
         """The folder `dagster/storage` there."""
         return cls(base_dir=str(dagster_folder() / "storage"), inst_data=inst_data)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Iterator[CapturedLogContext]:
+        """Redirects the output of the steps to files.
+
+        The base class also copies it to the terminal: by four processes a run, which print stack traces on Ctrl-C.
+        """
+        paths = {stream: Path(self.get_captured_local_path(log_key, kind)) for stream, kind in _STREAMS.items()}
+        with ExitStack() as stack:
+            for stream, path in paths.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(redirect_to_file(getattr(sys, stream), str(path)))
+            yield CapturedLogContext(log_key)
+        Path(self.complete_artifact_path(log_key)).touch()  # type: ignore[no-untyped-call]
 
 
 def _url(address: PostgresAddress) -> str:

@@ -6,7 +6,13 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
+import psutil
+import pytest
+
+from taxi_assets.local import postgres_files
+from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.faulty_server import Fault, FaultyServer
 from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
@@ -41,13 +47,15 @@ def test_one_month_fails_and_the_others_are_loaded(platform: Taxi) -> None:
         assert taxi.loads() == loads + 2
 
 
-def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi) -> None:
+@pytest.mark.parametrize("whom", ["the command", "its group"])
+def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi, whom: str) -> None:
+    schema = f"interrupted_{whom.split()[-1]}"
     with FaultyServer() as server:
         months = [f"2025-{number:02}" for number in range(1, 7)]
         for month in months:
             server.publish(path(month), csv_body(3))
             server.always_fails(path(month), Fault(stall_after=50))
-        taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="interrupted", TAXI_SOURCE_ATTEMPTS="1")
+        taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA=schema, TAXI_SOURCE_ATTEMPTS="1")
         command = ("run", "yellow", "--months", "2025-01:2025-06", "--only", "postgres")
         with subprocess.Popen(
             [str(SCRIPT), *command],
@@ -61,12 +69,34 @@ def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi
             while sum(asked.method == "GET" for asked in server.asked) < 2:
                 assert process.poll() is None
                 time.sleep(0.1)
-            # As a terminal does it: to the command and to the processes of its months.
-            os.killpg(process.pid, signal.SIGINT)
+            # A terminal interrupts the group; its months stand in sessions of their own.
+            (os.kill if whom == "the command" else os.killpg)(process.pid, signal.SIGINT)
             _, said = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert "0 loaded, 0 loaded already, 0 failed, 6 left" in said
+        assert process.returncode == 130, said
+        assert said.splitlines()[-1] == "Interrupted: 0 loaded, 2 canceled, 4 left; the same command goes on."
+        assert "Traceback" not in said
         for month in months:
             server.heals(path(month))
         server.go.set()
-        assert "6 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err
+        if whom == "the command":
+            assert "6 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err
+
+
+def test_the_months_end_with_a_command_that_is_killed(platform: Taxi) -> None:
+    with FaultyServer() as server:
+        for month in ("2025-01", "2025-02"):
+            server.publish(path(month), csv_body(3))
+            server.always_fails(path(month), Fault(stall_after=50))
+        taxi = platform.having(TAXI_SOURCE_URL=server.url, POSTGRES_SCHEMA="killed_parent", TAXI_SOURCE_ATTEMPTS="1")
+        with taxi.start("run", "yellow", "--months", "2025-01:2025-02", "--only", "postgres") as process:
+            while sum(asked.method == "GET" for asked in server.asked) < 2:
+                assert process.poll() is None
+                time.sleep(0.1)
+            months = psutil.Process(process.pid).children()
+            process.kill()
+        assert len(months) == 2
+        assert psutil.wait_procs(months, timeout=30)[1] == []
+        query = "SELECT status FROM dagster.runs ORDER BY id DESC LIMIT 2"
+        with connect(replace(taxi.database(), user=postgres_files.SUPERUSER)) as connection:
+            assert connection.execute(query).fetchall() == [("CANCELED",)] * 2
+        server.go.set()

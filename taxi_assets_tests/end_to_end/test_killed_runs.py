@@ -140,12 +140,18 @@ def test_while_it_loads(old: Taxi, web: FaultyServer, event: str, schema: str, t
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
-def test_an_interrupt_ends_the_run_while_it_loads(old: Taxi, number: signal.Signals) -> None:
+def test_an_interrupt_cancels_the_run_while_it_loads(old: Taxi, number: signal.Signals) -> None:
     with stops_at(old, "BEFORE INSERT", SCHEMA, "yellow_cab_data") as somebody_waits, start(old) as process:
         until(somebody_waits, process)
         process.send_signal(number)
         _, said = process.communicate(timeout=WAIT_SECONDS)
-    assert process.returncode == 1, said
-    assert "The run was interrupted." in said
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == "Interrupted: the run is canceled; every store has the month as it was, or whole."
     assert "Traceback" not in said
+    superuser = replace(old.database(), user=postgres_files.SUPERUSER)
+    with connect(superuser) as connection:
+        (run,) = connection.execute("SELECT run_id, status FROM dagster.runs ORDER BY id DESC LIMIT 1").fetchall()
+        assert run[1] == "CANCELED"
+        slots = connection.execute("SELECT count(*) FROM dagster.concurrency_slots WHERE run_id = %s", [run[0]])
+        assert slots.fetchall() == [(0,)]
     next_run_succeeds(old)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
 
+from taxi_assets_tests.faulty_server import Fault, FaultyServer
+from taxi_assets_tests.published import csv_body
 from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import LONGEST_SECONDS, SCRIPT, Taxi
 
 pytestmark = pytest.mark.e2e
 
 
-def seen(taxi: Taxi, *words: str) -> str:
-    """What `taxi` writes to a terminal of 80 columns."""
+def seen(taxi: Taxi, *words: str, interrupt_at: str | None = None, code: int = 0) -> str:
+    """What `taxi` writes to a terminal of 80 columns; Ctrl-C is typed when it writes that text."""
     ours, theirs = pty.openpty()
     environment = {
         **taxi.having(POSTGRES_SCHEMA="seen").environment(),
@@ -26,13 +30,23 @@ def seen(taxi: Taxi, *words: str) -> str:
         "LINES": "40",
     }
     with subprocess.Popen(
-        [str(SCRIPT), *words], cwd=taxi.cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        [str(SCRIPT), *words],
+        cwd=taxi.cwd,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
         os.close(theirs)
         shown = b""
         while chunk := _read(ours):
             shown += chunk
-        assert process.wait(LONGEST_SECONDS) == 0, shown[-2000:].decode(errors="replace")
+            if interrupt_at and interrupt_at.encode() in shown:
+                os.write(ours, b"\x03")
+                interrupt_at = None
+        assert process.wait(LONGEST_SECONDS) == code, shown[-2000:].decode(errors="replace")
     os.close(ours)
     return shown.decode(errors="replace")
 
@@ -48,22 +62,53 @@ def plain(shown: str) -> list[str]:
     return [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip() for line in re.split(r"[\r\n]+", shown)]
 
 
-def test_bars_and_a_table_that_fits(taxi: Taxi) -> None:
+def test_a_bar_a_month_a_line_a_task_and_a_table_that_fits(taxi: Taxi) -> None:
     lines = plain(seen(taxi, "run", "yellow", "--months", "2019-02", "--only", "postgres"))
-    for task in ("fetch yellow 2019-02", "clean yellow 2019-02", "load yellow 2019-02 into"):
+    for task in ("fetch yellow 2019-02", "clean yellow 2019-02", "load yellow 2019-02 into PostgreSQL"):
         assert any(line.startswith(task) and "━" in line for line in lines), lines
+        assert sum(line.startswith(f"{task}: ") for line in lines) == 1, lines
+    assert not any(line.startswith("all months") for line in lines)
     expected = EXCERPTS.counts("yellow", "2019-02")
     row = ["2019-02", "postgres", f"{expected.rows:,}", f"{expected.kept:,}"]
     assert any(re.split(" {2,}", line)[:4] == row for line in lines), lines
-    assert max(len(line) for line in lines if line.startswith("2019-02")) <= 80
+    assert max(len(line) for line in lines if "━" in line or line.startswith("2019-02")) <= 80
     assert not any("Traceback" in line for line in lines)
 
 
-def test_months_side_by_side_say_how_far_they_are(taxi: Taxi) -> None:
+def test_a_bar_for_all_where_several_months_run(taxi: Taxi) -> None:
     lines = plain(seen(taxi, "run", "yellow", "--months", "2019-03:2019-04", "--only", "postgres"))
     for month in ("2019-03", "2019-04"):
         assert any(line.startswith(f"load yellow {month} into PostgreSQL: ") for line in lines), lines
+        assert any(f"yellow {month}" in line and "━" in line for line in lines), lines
+    assert any(line.startswith("all months") and "━" in line and "1 of 2" in line for line in lines), lines
+    assert sum(line.startswith("2 of 2: ") for line in lines) == 1, lines
     assert any(line.startswith("yellow: 2 loaded, 0 loaded already, 0 failed") for line in lines)
+
+
+@pytest.mark.parametrize("months", ["2019-02", "2019-02:2019-04"])
+def test_ctrl_c_prints_one_line(taxi: Taxi, months: str) -> None:
+    with FaultyServer() as server:
+        for month in ("2019-02", "2019-03", "2019-04"):
+            server.publish(f"/yellow/yellow_tripdata_{month}.csv.gz", csv_body(3))
+            server.always_fails(f"/yellow/yellow_tripdata_{month}.csv.gz", Fault(stall_after=50))
+        command = ("run", "yellow", "--months", months, "--only", "postgres", "--force")
+        stalled = taxi.having(TAXI_SOURCE_URL=server.url)
+        shown = seen(stalled, *command, interrupt_at="fetch yellow 2019-02", code=130)
+        server.go.set()
+    after = [line for line in plain(shown.rpartition("^C")[2]) if line and "━" not in line]
+    if ":" in months:
+        expected = r"Interrupted: 0 loaded, \d canceled, \d left; the same command goes on."
+    else:
+        expected = r"Interrupted: the run is canceled; every store has the month as it was, or whole."
+    assert len(after) == 1, after
+    assert re.fullmatch(expected, after[0]), after
+
+
+def test_a_trial_shows_the_trial(taxi: Taxi) -> None:
+    said = taxi.having(POSTGRES_SCHEMA="").well("run", "yellow", "--months", "2019-05", "--limit", "20")
+    lines = [re.split(" {2,}", line.rstrip()) for line in (said.out + said.err).splitlines()]
+    (load,) = [line for line in lines if line[0] == "2019-05 (trial: 20 rows)"]
+    assert (load[1], load[2], load[-1]) == ("postgres", "20", "trial.yellow_cab_data")
 
 
 def test_a_table_of_a_query(taxi: Taxi, tmp_path: Path) -> None:
