@@ -70,7 +70,11 @@ class Loaded:
 
     def is_from(self, file: Published) -> bool:
         """Whether every wanted store has the month from this version of its file."""
-        return not self.missing and all(_is_from(load, file) for load in self.loads)
+        return not self.missing and self.has_loads_of(file)
+
+    def has_loads_of(self, file: Published) -> bool:
+        """Whether the stores that have the month have it from this version of its file."""
+        return all(_is_from(load, file) for load in self.loads)
 
 
 def _is_from(load: LoadEntry, file: Published) -> bool:

@@ -58,20 +58,29 @@ def run(
     follow: Annotated[
         str | None, typer.Option(metavar="RUN_OR_BACKFILL", help="show a run or a backfill until it ends")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be fetched, loaded and skipped, and change nothing")
+    ] = False,
 ) -> None:
     """Fetch, clean and load months of a pipeline."""
     from taxi_assets.cli.options import RunOptions
-    from taxi_assets.cli.run import run_months
 
     options = RunOptions(force, source, limit)
     if follow is not None:
-        if pipeline or months or only or detach or options != RunOptions():
+        if pipeline or months or only or detach or dry_run or options != RunOptions():
             raise typer.BadParameter("it takes no pipeline and no other option", param_hint="--follow")
         from taxi_assets.cli.follow import follow as show
 
         raise typer.Exit(show(follow))
     if pipeline is None or months is None:
         raise typer.BadParameter("a pipeline and --months are needed, or --follow RUN_OR_BACKFILL")
+    if dry_run:
+        from taxi_assets.cli.dry_run import print_plan
+
+        print_plan(pipeline, months, tuple(only or ()), options)
+        return
+    from taxi_assets.cli.run import run_months
+
     raise typer.Exit(run_months(pipeline, months, tuple(only or ()), options, detach=detach))
 
 

@@ -25,7 +25,7 @@ from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, next_month, parse_months
 from taxi_assets.trips.registry import require_known
 
-STORE_NAMES = {"lake": "the lake", "bigquery": "BigQuery"}
+STORE_NAMES = {"postgres": "PostgreSQL", "lake": "the lake", "bigquery": "BigQuery"}
 OUTDATED = "outdated"
 """Instead of months: those that were loaded by other rules or columns than today's."""
 INTERRUPTED = 130
@@ -55,7 +55,7 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
     if not chosen:
         messages().print(f"No month of {name} is loaded by older rules or columns.")
         return 0
-    wanted = MonthSelection(pipeline, stores, _available(pipeline, chosen), trial=bool(options.limit))
+    wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
     done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
         messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")
@@ -119,11 +119,16 @@ def _already_loaded(wanted: MonthSelection, source: TripSource | None) -> list[d
     source = source or source_from_settings(settings())
     with reader() as connection:
         if source.synthetic:
-            _refuse_synthetic(entries(connection, wanted))
+            refuse_synthetic(entries(connection, wanted))
         return already_loaded(connection, source, wanted)
 
 
-def _refuse_synthetic(loads: Sequence[LoadEntry]) -> None:
+def refuse_synthetic(loads: Sequence[LoadEntry]) -> None:
+    """Keeps synthetic trips from replacing real ones.
+
+    Raises:
+        TaxiError: One of the loads is of a real file.
+    """
     for load in loads:
         if not load.configuration.get("made_up"):
             name = f"{load.pipeline} {month_name(load.source_month)}"
@@ -163,7 +168,12 @@ def chosen_stores(pipeline: PipelineSpec, only: Sequence[str], options: RunOptio
     return [name for name in pipeline.stores if not names or name in {*names, *needed}]
 
 
-def _available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
+def available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
+    """The months, all of which may be published.
+
+    Raises:
+        TaxiError: One is before the pipeline's first month, or not over.
+    """
     require_known(pipeline.trips, months[0])
     if months[0] < pipeline.first_month:
         raise UsageError(

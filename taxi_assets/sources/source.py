@@ -16,11 +16,11 @@ from taxi_assets.errors import TaxiError
 from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
-from taxi_assets.sources.download import Progress, Request, fetch_file
+from taxi_assets.sources.download import Progress, Request, fetch_file, read_record
 from taxi_assets.sources.errors import NotFound, NotPublished, SourceError
 from taxi_assets.sources.folder import FileTransport, require_folder
 from taxi_assets.sources.http import HttpTransport
-from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
+from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP, Layout
 from taxi_assets.sources.record import Published, RawFile, SourceFile
 from taxi_assets.sources.retry import RetryPolicy, with_retries
 from taxi_assets.sources.transport import Transport
@@ -66,7 +66,7 @@ class TripSource:
         with self._transport() as transport:
             for layout in LAYOUTS:
                 address = layout.address(self.url, service, month)
-                target = self.folder / service / Path(layout.path(service, month)).name
+                target = self._target(layout, service, month)
                 check = partial(check_for, layout.name)
                 request = Request(address, redacted(address), target, check, force, progress)
                 try:
@@ -112,6 +112,15 @@ class TripSource:
                 newest = response.validators
                 return Published(redacted(address), layout.name, newest.etag, newest.last_modified, size)
         return None
+
+    def has(self, service: str, month: date, published: Published) -> bool:
+        """Whether this version of a month's file is on this machine, so that `fetch` would fetch nothing."""
+        layout = next(layout for layout in LAYOUTS if layout.name == published.layout)
+        record = read_record(self._target(layout, service, month))
+        return record is not None and record.validators == published.validators
+
+    def _target(self, layout: Layout, service: str, month: date) -> Path:
+        return self.folder / service / Path(layout.path(service, month)).name
 
     def _transport(self) -> Transport:
         if is_file(self.url):
@@ -187,6 +196,18 @@ def _source_text(name: str) -> str:
     if not readable(name):
         return "an address whose host or port cannot be read"
     return redacted(name) if "://" in name else repr(name)
+
+
+def is_sample(name: str | None, settings: Settings) -> bool:
+    """Whether a run takes synthetic trips, by the source that it names, or by TAXI_SOURCE_URL; starts no server.
+
+    Raises:
+        TaxiError: It does, and a real store is configured.
+    """
+    sample = name == SAMPLE if name else settings.taxi_source_url is None
+    if sample:
+        _require_embedded_stores(settings)
+    return sample
 
 
 def _sample_source(settings: Settings) -> TripSource:

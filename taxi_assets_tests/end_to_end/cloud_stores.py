@@ -24,6 +24,11 @@ def google(taxi: Taxi) -> GoogleCloud:
     return GoogleCloud(home=str(taxi.home))
 
 
+def jobs(taxi: Taxi) -> set[str]:
+    """The ids of BigQuery's jobs."""
+    return {job.job_id for job in google(taxi).bigquery().list_jobs(all_users=True)}
+
+
 def objects(taxi: Taxi, prefix: str = "") -> dict[str, int]:
     """The objects of the bucket and their versions."""
     cloud = google(taxi)

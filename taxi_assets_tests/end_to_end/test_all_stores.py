@@ -12,11 +12,13 @@ import pytest
 
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
+from taxi_assets.stores.postgres.connection import connect
 from taxi_assets_tests.end_to_end.cloud_stores import (
     Held,
     by_day,
     in_bigquery,
     in_lake,
+    jobs,
     objects,
     strays,
     tables,
@@ -69,6 +71,36 @@ def test_half_a_year_in_every_store(half_year: Taxi, kept: dict[str, int]) -> No
     for ask in ("sql", "bq"):
         assert half_year.well(ask, f"select count(*) from {TABLE}").out == f"{sum(kept.values())}\n"
     stand_everywhere(half_year, kept)
+
+
+def state(taxi: Taxi) -> tuple[object, ...]:
+    """Everything that a run changes: jobs of BigQuery, the lake, the ledger, Dagster's runs, the fetched files."""
+    files = sorted((path, path.stat().st_mtime_ns) for path in taxi.home.glob("raw/**/*"))
+    with connect(taxi.database()) as records:
+        runs = records.execute("SELECT count(*) FROM dagster.runs").fetchall()
+    return jobs(taxi), objects(taxi), taxi.loads(), runs, files
+
+
+def test_a_plan_changes_nothing_and_counts_the_jobs_of_its_run(half_year: Taxi) -> None:
+    before = state(half_year)
+    said = half_year.well("run", "green", "--months", APRIL, "--force", "--dry-run")
+    size = (EXCERPTS.folder / "green/green_tripdata_2020-04.csv.gz").stat().st_size
+    assert f"green: 1 to load, 0 loaded already, {size:,} bytes to fetch, 5 jobs in BigQuery" in said.out
+    assert "forced" in said.out
+    assert "The stores need about" in said.out
+    assert state(half_year) == before
+    half_year.well("run", "green", "--months", APRIL, "--force")
+    assert len(jobs(half_year) - before[0]) == 5  # type: ignore[operator]
+
+
+def test_a_plan_of_months_that_are_loaded_says_so(half_year: Taxi) -> None:
+    said = half_year.well("run", "green", "--months", "2020-03:2020-04", "--only", "postgres", "--dry-run")
+    lines = {line.split()[0]: line.split()[1:4] for line in said.out.splitlines() if line.startswith("2020-")}
+    assert lines["2020-03"] == ["load", "not", "loaded"]
+    assert lines["2020-04"] == ["skip", "loaded", "already"]
+    refused = half_year.having(TAXI_SOURCE_URL="")("run", "green", "--months", APRIL, "--dry-run")
+    assert refused.code == 1
+    assert "synthetic trips do not replace it" in refused.err
 
 
 def counted(csv: Path, month: str) -> Counter[tuple[str, str]]:

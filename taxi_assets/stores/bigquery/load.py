@@ -10,7 +10,7 @@ from typing import Any
 
 from taxi_assets.errors import TransientError
 from taxi_assets.stores.bigquery.intents import Intent, find_commit, forget, register, require_current
-from taxi_assets.stores.bigquery.month import Part, load_id, replace_month
+from taxi_assets.stores.bigquery.month import Part, load_id, replace_month, replacement_jobs
 from taxi_assets.stores.bigquery.replace import Objects
 from taxi_assets.stores.bigquery.resource import BigQuerySession, bigquery_session, totals
 from taxi_assets.stores.bigquery.schema import (
@@ -35,6 +35,8 @@ from taxi_assets.stores.record import LEDGER_KEY
 from taxi_assets.stores.table import Table, TableRef
 from taxi_assets.trips.registry import read_service
 
+MONTH_JOBS = replacement_jobs(len(("kept", "rejected")))
+"""The jobs of a load that nothing interrupts, into tables that are up to date."""
 _BEATEN = "a newer month of the lake is loaded already"
 
 

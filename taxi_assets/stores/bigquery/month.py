@@ -49,6 +49,11 @@ class ReplacedMonth:
     replace_job: bigquery.QueryJob
 
 
+def replacement_jobs(parts: int) -> int:
+    """The jobs of `replace_month`: a load job for each part, the query that verifies them, the transaction."""
+    return parts + 2
+
+
 def load_id(part: Part, intent: Intent) -> str:
     """The id of the load job of these rows."""
     return f"taxi_load_{part.objects.job}_{intent.key}"

@@ -22,6 +22,8 @@ GENERATION = "generation"
 Counts = dict[date, tuple[int, int]]
 """Month → row count and cents."""
 
+COUNT_JOBS = 1
+"""The jobs of `count_month`, with which the checks of a month count in its table."""
 _NONE = (0, 0)
 
 

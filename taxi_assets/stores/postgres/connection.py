@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local import postgres as embedded
+from taxi_assets.local.postgres_files import data_folder
 from taxi_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class PostgresAddress:
             **more,
         }
         return parameters | ({"password": self.password.get_secret_value()} if self.password else {})
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether there is a database to read: the embedded server has none before it is started for the first time."""
+    return settings.postgres_host is not None or data_folder(settings.taxi_home).exists()
 
 
 def postgres_address(settings: Settings) -> PostgresAddress:
