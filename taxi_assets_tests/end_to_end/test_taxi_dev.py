@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import signal
 import subprocess
 import time
@@ -236,22 +237,52 @@ def test_a_taxi_run_that_is_killed_is_found_and_retried_where_it_was_to_load(dev
     assert f"taxi run by {getpass.getuser()}, retry 1" in dev.taxi.well("log", "yellow", "--months", month, "--csv").out
 
 
+def test_a_run_beside_the_daemon_is_executed_here(dev: Development) -> None:
+    taxi = dev.taxi.having(POSTGRES_SCHEMA="beside")
+    command = ("run", "yellow", "--months", "2022-01:2022-02", "--only", "postgres", "--source", "sample")
+    said = taxi.well(*command).err
+    assert "2 loaded, 0 loaded already, 0 failed" in said
+    assert sum(line.startswith("2 of 2: ") for line in said.splitlines()) == 1
+    tags = "SELECT run_id FROM dagster.run_tags WHERE key = '{}'"
+    here = f"run_id IN ({tags.format('taxi/process')}) AND run_id NOT IN ({tags.format('.dagster/grpc_info')})"
+    assert len(dev.runs(f"{here} AND partition IN ('2022-01', '2022-02') AND status = 'SUCCESS'")) == 2
+
+
+def test_a_run_that_is_interrupted_is_not_started_again(dev: Development) -> None:
+    month = "2024-06"
+    dev.stall(month)
+    with dev.taxi.start("run", "yellow", "--months", month, "--only", "postgres") as process:
+        dev.until("the download", dev.server.stalled.is_set)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode == 130, said
+    dev.heal(month)
+    (run,) = dev.runs(f"partition = '{month}'")
+    assert dev.runs(f"run_id = '{run}' AND status = 'CANCELED'") == [run]
+    # The daemon looks for runs to retry every few seconds.
+    time.sleep(20)
+    assert dev.runs(f"partition = '{month}'") == [run]
+    followed = dev.taxi("run", "--follow", run[:8])
+    assert (followed.code, f"Run {run} {month} canceled" in followed.err) == (1, True), followed.err
+
+
 @pytest.mark.long
-def test_a_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
+def test_a_detached_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
     months = [f"2021-{number:02}" for number in range(1, 13)]
     # Synthetic trips do not stand beside the real months of the tests above.
     taxi = dev.taxi.having(POSTGRES_SCHEMA="twelve")
     command = ("run", "yellow", "--months", "2021-01:2021-12", "--only", "postgres", "--source", "sample")
-    with taxi.start(*command) as process:
+    said = taxi.well(*command, "--detach").err
+    (backfill,) = re.findall(r"Backfill (\w+), 12 months: the daemon runs it", said)
+    with taxi.start("run", "--follow", backfill) as process:
         dev.until("some months", lambda: sum(bool(dev.loads(month)) for month in months) >= 3)
         daemon = dev.daemon()
         assert daemon
         daemon.kill()
         dev.until("another daemon", lambda: dev.daemon() not in (None, daemon))
-        _, said = process.communicate(timeout=LONGEST_SECONDS)
-    assert process.returncode == 0, said
-    assert "the daemon runs it" in said
-    assert "12 loaded, 0 loaded already, 0 failed" in said
+        _, followed = process.communicate(timeout=LONGEST_SECONDS)
+    assert process.returncode == 0, followed
+    assert [line.partition(":")[0] for line in followed.splitlines()] == [f"{n} of 12" for n in range(1, 13)]
     assert {month: dev.loads(month) for month in months} == {month: ["postgres"] for month in months}
     assert 1 < int(dev.ask(MOST_AT_ONCE)[0]) <= 4
     assert dev.ask("SELECT count(DISTINCT source_month) FROM twelve.yellow_cab_data") == ["12"]
