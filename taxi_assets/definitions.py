@@ -1,7 +1,8 @@
 """The definitions that Dagster loads.
 
-Each folder of `defs/` has one YAML file. The component that it names makes assets, checks, a job and sensors. They use
-the resources below, which read addresses from the settings and start a local service when they need one.
+Each folder of `defs/` has one YAML file. The component that it names makes assets, checks, a job and sensors; in the
+place of a broken file's stands what names its error. They use the resources below, which read addresses from the
+settings and start a local service when they need one.
 """
 
 import warnings
@@ -10,8 +11,9 @@ from functools import cache
 import dagster as dg
 
 from taxi_assets.alerts.sensor import alerts
+from taxi_assets.components.folders import load_folders
 from taxi_assets.instance.executor import EXECUTOR
-from taxi_assets.settings import PROJECT_ROOT, settings
+from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, BigQueryIOManager, DataFrameIOManager
 from taxi_assets.stores.google.resource import GoogleCloudResource
@@ -24,8 +26,6 @@ from taxi_assets.stores.postgres.resource import PostgresResource
 for category in (dg.PreviewWarning, dg.BetaWarning):
     warnings.filterwarnings("ignore", category=category)
 
-DEFS = PROJECT_ROOT / "taxi_assets" / "defs"
-
 
 # Dagster loads them twice a run.
 @dg.definitions
@@ -36,8 +36,7 @@ def defs() -> dg.Definitions:
     postgres = PostgresResource.from_settings(settings())
     cloud = GoogleCloudResource.from_settings(settings())
     return dg.Definitions.merge(
-        # load_from_defs_folder also imports every installed package with components, such as dagster_gcp: 1.2 s more.
-        dg.ComponentTree.for_project(PROJECT_ROOT).build_defs_at_path(DEFS),
+        load_folders("taxi_assets.defs"),
         dg.Definitions(
             resources={
                 "trip_source": TripSourceResource(),

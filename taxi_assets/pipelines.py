@@ -5,7 +5,7 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from taxi_assets.errors import UsageError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import conflicts
 from taxi_assets.specs import LocalFilesSpec, SummariesSpec
@@ -97,6 +97,19 @@ def read_files(folder: Path = FOLDER) -> Pipelines:
     return Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
 
 
+def refuse_broken(errors: Sequence[TaxiError]) -> None:
+    """Raises what is wrong with files, if there is anything.
+
+    Raises:
+        TaxiError: The error of the one that is broken, or one error that has all of them.
+    """
+    if len(errors) == 1:
+        raise errors[0].with_traceback(None)
+    if errors:
+        found = "\n".join(str(error) for error in errors).replace("\n", "\n            ")
+        raise UsageError(f"{len(errors)} files are broken.", found=found, next_step="correct the files")
+
+
 def read_pipelines(folder: Path = FOLDER) -> Mapping[str, PipelineSpec]:
     """The valid pipelines below a folder: name → pipeline."""
     return read_files(folder).valid
@@ -117,7 +130,7 @@ def pipeline_for(name: str) -> PipelineSpec:
     raise UsageError(
         f"There is no pipeline {name!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
         expected=f"one of: {', '.join(found.valid)}",
-        found=name,
+        found=name + (f"; the files of {', '.join(found.broken)} are broken" if found.broken else ""),
         next_step="correct the name, or add a folder with a defs.yaml to taxi_assets/defs",
     )
 

@@ -65,6 +65,13 @@ def _owner(value: str) -> str:
     return value
 
 
+def owners_in(text: str) -> list[str]:
+    """The owners that a file names, also one that is no YAML."""
+    found = re.search(r"^\s*owners:(.*(?:\n\s*-.*)*)", text, re.MULTILINE)
+    words = re.findall(r"[^\s,\[\]'\"#]+", found[1]) if found else []
+    return [word for word in words if re.fullmatch(_OWNER, word)]
+
+
 def _pattern(pattern: str, **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": f"^({pattern})$", **more})
 

@@ -34,6 +34,8 @@ class InvalidYaml(UsageError):
         mistakes: The mistakes, in the order of the file.
     """
 
+    default_intact = "nothing was started for this file; all others work as before"
+
     def __init__(self, path: Path, mistakes: Sequence[Mistake]) -> None:
         self.path, self.mistakes = path, sorted(mistakes, key=lambda mistake: mistake.place)
         first, *others = self.mistakes

@@ -102,7 +102,7 @@ class AlertFactory:
             job=run.job_name if run else None,
             since=at,
             reason=reason,
-            intact=_intact_of_check(asset, blocks, late),
+            intact=reason.details.get("Intact", _intact_of_check(asset, blocks, late)),
             next_step=reason.details.get("Next", _next_of_check(pipeline, late)),
             owners=self.owners([check.asset_key]),
             run_id=run.run_id if run else None,

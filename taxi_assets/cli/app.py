@@ -104,7 +104,7 @@ def log(
     """List the loads: when, who or what started them, the file, the code, the configuration, the row counts."""
     from taxi_assets.cli.log import show_log
 
-    show_log(pipeline, months, csv=csv)
+    raise typer.Exit(show_log(pipeline, months, csv=csv))
 
 
 @app.command()

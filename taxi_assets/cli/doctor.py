@@ -28,6 +28,16 @@ class ConnectionTest:
     setting: str | None = None
 
 
+def _files(settings: Settings) -> str:
+    from taxi_assets.pipelines import FOLDER, read_files, refuse_broken
+    from taxi_assets.trips.registry import read_service, service_names
+
+    refuse_broken(list(read_files().broken.values()))
+    services = [read_service(name) for name in service_names()]
+    files = len(list(FOLDER.glob("*/defs.yaml")))
+    return f"{files} files in taxi_assets/defs and {len(services)} services are valid"
+
+
 def _source(settings: Settings) -> str:
     from taxi_assets.sources.source import source_from_settings
 
@@ -92,6 +102,7 @@ def _ui(settings: Settings) -> str:
 
 
 CONNECTION_TESTS = (
+    ConnectionTest("YAML files", _files),
     ConnectionTest("trip source", _source),
     ConnectionTest("PostgreSQL", _postgres),
     ConnectionTest("Cloud Storage", _lake),

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from taxi_assets.cli.broken_files import show_broken_files
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.query import print_rows
 from taxi_assets.pipelines import pipeline_for
@@ -29,8 +30,10 @@ _NAMES = [
 _SHORT = 12
 
 
-def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> None:
+def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> int:
     """Prints the loads; CSV has checksums and run numbers in full.
+
+    Without a name, it also prints what is wrong with broken files, and returns 1 if there is one; else 0.
 
     Raises:
         TaxiError: The pipeline or the month is none; the database cannot be reached.
@@ -42,10 +45,10 @@ def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> None:
     with reader() as connection:
         if not log_exists(connection):
             print_rows(_NAMES, [], csv=csv)
-            return
-        print_rows(
-            _NAMES, ([_cell(value, csv) for value in row] for row in connection.execute(_QUERY, parameters)), csv=csv
-        )
+        else:
+            rows = ([_cell(value, csv) for value in row] for row in connection.execute(_QUERY, parameters))
+            print_rows(_NAMES, rows, csv=csv)
+    return 0 if pipeline else show_broken_files()
 
 
 def _cell(value: Any, full: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taxi_assets.cli.broken_files import show_broken_files
 from taxi_assets.cli.screen import messages, show_error, table
 from taxi_assets.errors import TaxiError
 from taxi_assets.local import services
@@ -30,7 +31,7 @@ def stop_all() -> int:
 
 
 def show_status() -> None:
-    """Prints whether and where each local service runs."""
+    """Prints whether and where each local service runs, and what is wrong with broken YAML files."""
     rows = table("service", "needed", "runs at")
     needed = services.needed(settings())
     for name, service in services.SERVICES.items():
@@ -38,3 +39,4 @@ def show_status() -> None:
     for link in running_links(settings().taxi_home):
         rows.add_row("UI", "by `taxi dev`", link)
     messages().print(rows)
+    show_broken_files()

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taxi_assets.cli.broken_files import show_broken_files
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.screen import messages, table
 from taxi_assets.pipeline import PipelineSpec
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 def verify_loads(name: str | None, months: str | None) -> int:
     """Prints the months that differ or are lost, and the commands that mend them; returns 1 if there are any.
 
-    A load that a store has and the ledger lacks, because its run was killed between the two, is added to the ledger.
+    Without a name, it also prints what is wrong with broken files, and returns 1 if there is one. A load that a store
+    has and the ledger lacks, because its run was killed between the two, is added to the ledger.
 
     Raises:
         TaxiError: The pipeline or a month is none; a store cannot be reached.
@@ -56,7 +58,8 @@ def verify_loads(name: str | None, months: str | None) -> int:
     messages().print(agreeing)
     if not compared:
         messages().print("Nothing is loaded yet: taxi run yellow --months 2021-01")
-    return 1 if differing else 0
+    broken = 0 if name else show_broken_files()
+    return 1 if differing or broken else 0
 
 
 def _compare_postgres(
