@@ -112,15 +112,9 @@ def test_all_mistakes_of_a_file_are_in_one_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "key", "nearest"),
     [
-        ("summaries", "service: green", "service: gren", "attributes.services[1].service", "green"),
-        ("summaries", "trips_per_day:", "trip_per_day:", "attributes.services[0].trip_per_day", "trips_per_day"),
-        (
-            "summaries",
-            "{dataset: ny_taxi, table: taxi",
-            "{datset: ny_taxi, table: taxi",
-            "taxi_zones.datset",
-            "dataset",
-        ),
+        ("summaries", "pipeline: green", "pipeline: gren", "attributes.pipelines[1].pipeline", "green"),
+        ("summaries", "trips_per_day:", "trip_per_day:", "attributes.pipelines[0].trip_per_day", "trips_per_day"),
+        ("summaries", "zones: {dataset:", "zones: {datset:", "attributes.taxi_zones.datset", "dataset"),
         ("summaries", "state: running", "state: runing", "attributes.state", "running"),
         ("local_files", "dataset:", "datset:", "attributes.datset", "dataset"),
         ("local_files", "state: running", "state: runing", "attributes.state", "running"),
