@@ -10,7 +10,9 @@ import yaml
 
 from taxi_assets.errors import UsageError
 from taxi_assets.pipelines import Pipelines, pipeline_for, read_files, read_pipelines
+from taxi_assets.trips import registry
 from taxi_assets.trips.rules import Rule
+from taxi_assets_tests.trips import livery
 
 TYPE = "type: taxi_assets.components.TaxiPipeline\n"
 REST = "owners: [], start: 2020-05, postgres: {schema: a, table: b}"
@@ -106,6 +108,8 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("publication: {newest_months: 0}", "publication.newest_months", "1 or more"),
         ("freshness: {days: -1}", "freshness.days", "0 or more"),
         ("start: 20-05", "start", "a year and a month, like 2021-01"),
+        ("start: 2010-01", "start", "2019-01 or later, the months of green that the registry of columns knows"),
+        ("{service: yellow, lake: {shape: date}}", "lake.shape", "month: yellow has no column with the day of pickup"),
         ("reject: [{column: vendor_id, equals: x}]", "reject[0].equals", "a finite number"),
         ("service: red", "service", "one of: fhv, green, yellow"),
         ("bigquery: {dataset: a, table: b}", "bigquery", "`lake` beside `bigquery`"),
@@ -135,3 +139,32 @@ def test_the_file_of_another_component_is_no_pipeline(tmp_path: Path) -> None:
         "type: taxi_assets.components.LocalFiles\nattributes: {owners: [], dataset: files}"
     )
     assert read_files(tmp_path) == Pipelines({}, {})
+
+
+@pytest.fixture
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of services besides that of pipelines, with the one of `livery`."""
+    monkeypatch.setattr(registry, "FOLDER", livery.declare(tmp_path / "services"))
+    return tmp_path / "services"
+
+
+def test_a_pipeline_of_a_declared_service_starts_with_it(tmp_path: Path, services: Path) -> None:
+    (tmp_path / "defs" / "blue").mkdir(parents=True)
+    (tmp_path / "defs" / "blue" / "defs.yaml").write_text(livery.PIPELINE)
+    blue = read_pipelines(tmp_path / "defs")["blue"]
+    assert (blue.service, blue.trips.name, blue.start) == ("livery", "livery", "2020-01")
+    assert blue.first_month == blue.trips.first_month == date(2020, 1, 1)
+
+
+def test_a_broken_service_breaks_its_pipelines_alone(tmp_path: Path, services: Path) -> None:
+    (services / "other.yaml").write_text(livery.SERVICE.replace("title", "titel"))
+    for name, service in (("blue", "livery"), ("black", "other")):
+        (tmp_path / "defs" / name).mkdir(parents=True)
+        text = livery.PIPELINE.replace("service: livery", f"service: {service}").replace(
+            "table: livery", f"table: {name}"
+        )
+        (tmp_path / "defs" / name / "defs.yaml").write_text(text)
+    found = read_files(tmp_path / "defs")
+    assert list(found.valid) == ["blue"]
+    assert "did you mean 'title'?" in str(found.broken["black"])
+    assert str(services / "other.yaml") in found.broken["black"].details["Where"]

@@ -54,12 +54,22 @@ def verify_loads(name: str | None, months: str | None) -> int:
     _print_dropped(places)
     _print_outdated(pipelines, compared)
     own = len(compared) - len(others)
-    agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in rows and cents."
+    agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in {_measure(pipelines)}."
     messages().print(agreeing)
     if not compared:
         messages().print("Nothing is loaded yet: taxi run yellow --months 2021-01")
     broken = 0 if name else show_broken_files()
     return 1 if differing or broken else 0
+
+
+def _measure(pipelines: Sequence[PipelineSpec]) -> str:
+    """What is compared of the months: rows, and cents where the trips have amounts."""
+    without = [pipeline.name for pipeline in pipelines if not pipeline.trips.has_amounts]
+    if not without:
+        return "rows and cents"
+    if len(without) == len(pipelines):
+        return "rows: these trips have no amounts"
+    return f"rows and cents, those of {', '.join(without)} in rows: these trips have no amounts"
 
 
 def _compare_postgres(

@@ -159,7 +159,7 @@ def read_service(name: str, folder: Path | None = None) -> Service:
     return _read_service(name, folder or FOLDER)
 
 
-def require_known(service: Service, month: date, where: str | None = None) -> None:
+def require_known(service: Service, month: date) -> None:
     """Refuses a month that the columns of a service do not describe.
 
     Raises:
@@ -168,10 +168,10 @@ def require_known(service: Service, month: date, where: str | None = None) -> No
     if month < service.first_month:
         raise UsageError(
             f"The registry of columns does not know {service.name} {month_name(month)}.",
-            expected=f"{month_name(service.first_month)} or a later month: `first_month` in "
-            f"taxi_assets/services/{service.name}.yaml",
-            where=where,
-            next_step="choose a later month; or declare the columns of the older files there, then their first month",
+            expected=f"{month_name(service.first_month)} or a later month",
+            found=f"{month_name(month)}, whose file may have other columns",
+            where=f"taxi_assets/services/{service.name}.yaml, first_month",
+            next_step="choose a later month; or see which columns the older files have, and declare them there",
         )
 
 

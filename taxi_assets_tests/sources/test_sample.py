@@ -185,3 +185,23 @@ def test_dirt_of_the_published_files(tmp_path: Path, service: str, blank: float)
     if service == "green":
         assert trips["ehail_fee"].null_count == ROWS
         assert trips["congestion_surcharge"].null_count == count
+
+
+def test_a_service_without_a_profile_gets_values_of_its_types(tmp_path: Path) -> None:
+    trips = pq.read_table(made(tmp_path, "fhv", MONTH, "parquet"))
+    assert trips.column_names == [column.sources[0] for column in SERVICES["fhv"].columns if column.sources]
+    assert trips["pickup_datetime"].null_count == 0
+    for name in trips.column_names[2:]:
+        assert 0 < trips[name].null_count < 0.05 * ROWS, name
+    assert pc.max(trips["PUlocationID"]).as_py() <= 265
+    assert set(trips["SR_Flag"].drop_null().to_pylist()) == {1}
+    from_csv = read(made(tmp_path, "fhv", MONTH))
+    assert from_csv["dispatching_base_num"].equals(trips["dispatching_base_num"])
+    assert from_csv["PUlocationID"].cast(pa.int64()).equals(trips["PUlocationID"])
+
+
+def test_each_service_is_served_from_its_first_month_on(sample: TripSource) -> None:
+    assert sample.fetch("fhv", date(2019, 1, 1)).synthetic
+    for service, month in (("fhv", date(2018, 12, 1)), ("yelow", MONTH)):
+        with pytest.raises(NotPublished):
+            sample.fetch(service, month)

@@ -66,7 +66,7 @@ def read_trips(path: Path, *, file: str, service: Service, month: date) -> Itera
             batches raise it too.
         UsageError: The registry does not know the service's columns in that month.
     """
-    require_known(service, month, file)
+    require_known(service, month)
     with path.open("rb") as head:
         opener = open_parquet if head.read(4) == PARQUET_MAGIC else open_csv
     with opener(path, file) as opened:

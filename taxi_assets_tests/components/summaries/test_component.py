@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from taxi_assets.components import Summaries
 from taxi_assets.components.summaries.zones import read_zones
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.errors import TaxiError
-from taxi_assets.pipelines import FOLDER
+from taxi_assets.pipelines import FOLDER, Pipelines, pipeline_for
 from taxi_assets.settings import settings
 from taxi_assets.sources.resource import TripSourceResource
+from taxi_assets.specs import SummaryTables
 from taxi_assets.stores.bigquery.io_manager import ArrowTableIOManager, DataFrameIOManager
 from taxi_assets.stores.bigquery.load import load_month
 from taxi_assets.stores.google.resource import GoogleCloudResource
@@ -270,3 +272,18 @@ def test_a_table_is_declared_by_dataset_and_name(name: str, table: dict[str, str
     with pytest.raises(ValidationError, match="the keys dataset and table") as raised:
         Summaries(**attributes)
     assert name in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("trips_per_day", "no column passenger_count and no total_amount"),
+        ("trips_per_zone_hour", None),
+        ("revenue_per_zone", "no column total_amount"),
+    ],
+)
+def test_a_summary_of_columns_that_a_service_lacks_is_refused(name: str, lacks: str | None) -> None:
+    pipeline = pipeline_for("yellow").model_copy(update={"name": "fhv", "service": "fhv"})
+    tables = {"pipeline": "fhv", name: {"dataset": "a", "table": "b"}}
+    with pytest.raises(ValidationError, match=lacks) if lacks else nullcontext():
+        SummaryTables.model_validate(tables, context=Pipelines({"fhv": pipeline}, {}))

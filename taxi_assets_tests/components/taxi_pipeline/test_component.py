@@ -66,3 +66,18 @@ def test_what_is_wrong_is_named(change: Change, says: list[str]) -> None:
     assert isinstance(cause, InvalidYaml)
     for text in says:
         assert text in str(cause)
+
+
+def test_a_service_without_amounts_and_vendors_is_checked_by_what_it_has() -> None:
+    document = copy.deepcopy(YAML)
+    rules = [{"column": "pu_location_id", "missing": True}]
+    document["attributes"] |= {"service": "fhv", "reject": rules, "lake": {"shape": "month"}}
+    checks = {check.name: check for each in load(document).asset_checks or () for check in each.check_specs}
+    assert "vendors_known" not in checks
+    assert "zones_known" in checks
+    described = str(checks["agrees_with_clean_taxi"].description)
+    assert described.startswith("Rows (these trips have no amounts) in ")
+    ours = {check.name: check for each in load(YAML).asset_checks or () for check in each.check_specs}
+    assert ours.keys() - checks.keys() == {"vendors_known"}
+    described = str(ours["agrees_with_clean_taxi"].description)
+    assert described.startswith("Rows and whole cents of total_amount in ")
