@@ -29,9 +29,9 @@ attributes:
   owners: [team:data-platform]
   reject:
     - {column: trip_distance, at_most: 1, reason: short}
-  postgres: {schema: mage, table: green_long}
+  postgres: {schema: long, table: green_taxi}
   lake: {shape: month}
-  bigquery: {dataset: mage, table: green_long}
+  bigquery: {dataset: long, table: green_taxi}
 """
 
 
@@ -55,11 +55,10 @@ class Both:
 
     def stand(self) -> None:
         """Each pipeline's rows stand in its own places, in every store."""
-        for pipeline, table, kept in (("green", "green_taxi", COUNTS.kept), ("long_trips", "green_long", long_trips())):
-            rejected = {APRIL: COUNTS.rows - kept}
-            assert self.taxi.stored(f"mage.{table}") == in_bigquery(self.taxi, f"mage.{table}") == {APRIL: kept}
-            assert self.taxi.stored(f"mage.{table}_rejected") == rejected
-            assert in_bigquery(self.taxi, f"mage.{table}_rejected") == rejected
+        for pipeline, schema, kept in (("green", "mage", COUNTS.kept), ("long_trips", "long", long_trips())):
+            table, rejected = f"{schema}.green_taxi", {APRIL: COUNTS.rows - kept}
+            assert self.taxi.stored(table) == in_bigquery(self.taxi, table) == {APRIL: kept}
+            assert self.taxi.stored(f"{table}_rejected") == in_bigquery(self.taxi, f"{table}_rejected") == rejected
             assert in_lake(self.taxi, pipeline) == {APRIL: kept}
 
     def loads(self, pipeline: str) -> int:
@@ -113,3 +112,11 @@ def test_a_run_of_one_leaves_the_other_as_it_is(both: Both) -> None:
     assert (both.loads("green"), both.loads("long_trips")) == (6, 3)
     both.stand()
     assert "0 loaded, 1 loaded already" in both.taxi.well("run", "long_trips", "--months", APRIL).err
+
+
+def test_what_would_mix_their_tables_is_refused(both: Both) -> None:
+    for taxi, options in ((both.taxi.having(POSTGRES_SCHEMA="mage"), ()), (both.taxi, ("--limit", "10"))):
+        said = taxi("run", "long_trips", "--months", APRIL, "--force", *options)
+        assert said.code != 0
+        assert "long_trips and green would both load into" in said.err
+    assert both.loads("long_trips") == 3
