@@ -7,6 +7,7 @@ changes one of the names.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,6 +98,7 @@ __all__ = [
     "redirect_to_file",
     "requested_backfills",
     "served_workspace",
+    "sleep_between_claims",
 ]
 
 
@@ -183,6 +185,20 @@ def code_server_has_run(server: Mapping[str, Any], run_id: str, *, timeout: int)
     except DagsterUserCodeUnreachableError:
         return None
     return dg.deserialize_value(answer, CanCancelExecutionResult).can_cancel
+
+
+def sleep_between_claims() -> None:
+    """Lets a step that waits for a slot in its pool sleep until it asks again.
+
+    Dagster (1.13) takes the minimum of that time and 0, so that the wait keeps a processor busy.
+    """
+    from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+
+    def interval(context: InstanceConcurrencyContext) -> float:
+        due = context._pending_timeouts.values()
+        return max(0.0, min(due) - time.time()) if due else 0.0
+
+    InstanceConcurrencyContext.interval_to_next_pending_claim_check = interval  # type: ignore[assignment, method-assign]
 
 
 def configure_logs() -> None:

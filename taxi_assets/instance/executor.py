@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from taxi_assets.environment import Environment
-from taxi_assets.instance.dagster_private import raise_interrupts_as
+from taxi_assets.instance.dagster_private import raise_interrupts_as, sleep_between_claims
 from taxi_assets.instance.processes import is_of_this_command
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # The threads of a step hand over rows: with Python's 5 ms each waits longer for the interpreter, a run 2 % in all.
 sys.setswitchinterval(0.0005)
+sleep_between_claims()
 
 
 def _schema() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = "taxi_assets_tests.instance.interrupted_process"
@@ -35,3 +36,16 @@ def test_an_interrupt_ends_the_run_at_once(tmp_path: Path, kind: str, whose: str
             process.kill()
     assert said == f"{status}\n", errors
     assert time.monotonic() - began < LONGEST_SECONDS / 2
+
+
+def test_a_step_that_waits_for_its_pool_sleeps(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", SCRIPT, "pool", str(tmp_path), "own"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "waiting\n"
+            before = sum(psutil.Process(process.pid).cpu_times()[:2])
+            time.sleep(3)
+            assert sum(psutil.Process(process.pid).cpu_times()[:2]) - before < 0.5
+        finally:
+            process.kill()
