@@ -108,7 +108,7 @@ def log(
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="port of the UI on loopback")] = 3000) -> None:
+def dev(port: Annotated[int, typer.Option(min=1, max=65535, help="port of the UI on loopback")] = 3000) -> None:
     """Start the local services, then the Dagster UI with its daemon."""
     from taxi_assets.cli.dev import develop
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from taxi_assets.environment import Environment, with_environment
+from taxi_assets.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class RunOptions:
     source: str | None = None
     limit: int | None = None
     environment: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.source is not None and not self.source.strip():
+            raise UsageError(
+                "--source is empty.",
+                expected="tlc, mirror, sample, or an address",
+                next_step="name the source, or leave --source out: TAXI_SOURCE_URL is used then",
+            )
 
     def resolved(self) -> RunOptions:
         """These options with the environment of this process, which its runs keep wherever they are executed."""

@@ -22,7 +22,7 @@ from taxi_assets.settings import settings
 from taxi_assets.sources.source import TripSource, source_from_settings, source_named
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import TRIAL
-from taxi_assets.trips.months import month_name, next_month, parse_months
+from taxi_assets.trips.months import month_name, parse_months
 from taxi_assets.trips.registry import require_known
 
 STORE_NAMES = {"postgres": "PostgreSQL", "lake": "the lake", "bigquery": "BigQuery"}
@@ -181,7 +181,7 @@ def available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
             expected=f"{month_name(pipeline.first_month)} or later",
             next_step="choose a later month",
         )
-    if next_month(months[-1]) > date.today():
+    if months[-1] >= date.today().replace(day=1):
         raise UsageError(
             f"{pipeline.name} {month_name(months[-1])} is not published yet: the month is not over.",
             expected="a month that is over; the TLC publishes it about two months after its end",

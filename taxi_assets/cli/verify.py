@@ -28,11 +28,16 @@ if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
 
+SHOWN_MONTHS = 6
+"""So many months that are not loaded are named."""
+
+
 def verify_loads(name: str | None, months: str | None) -> int:
     """Prints the months that differ or are lost, and the commands that mend them; returns 1 if there are any.
 
-    Without a name, it also prints what is wrong with broken files, and returns 1 if there is one. A load that a store
-    has and the ledger lacks, because its run was killed between the two, is added to the ledger.
+    A month that `months` names and no store has counts as lost. Without a name, it also prints what is wrong with
+    broken files, and returns 1 if there is one. A load that a store has and the ledger lacks, because its run was
+    killed between the two, is added to the ledger.
 
     Raises:
         TaxiError: The pipeline or a month is none; a store cannot be reached.
@@ -56,10 +61,22 @@ def verify_loads(name: str | None, months: str | None) -> int:
     own = len(compared) - len(others)
     agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in {_measure(pipelines)}."
     messages().print(agreeing)
-    if not compared:
-        messages().print("Nothing is loaded yet: taxi run yellow --months 2021-01")
+    absent = _absent(compared, wanted or ())
+    if absent:
+        names = ", ".join(month_name(month) for month in absent[:SHOWN_MONTHS])
+        more = f" and {len(absent) - SHOWN_MONTHS} more" if len(absent) > SHOWN_MONTHS else ""
+        given = f" {name}" if name else ""
+        messages().print(f"Not loaded:{given} {names}{more}. Next: taxi run {name or 'PIPELINE'} --months {months}")
+    elif not compared:
+        messages().print(f"Nothing is loaded yet: taxi run {name or 'yellow'} --months 2021-01")
     broken = 0 if name else show_broken_files()
-    return 1 if differing or broken else 0
+    return 1 if differing or absent or broken else 0
+
+
+def _absent(compared: Sequence[Comparison], wanted: Sequence[date]) -> list[date]:
+    """The months that a person named and no store has."""
+    found = {item.verified.month for item in compared}
+    return [month for month in wanted if month not in found]
 
 
 def _measure(pipelines: Sequence[PipelineSpec]) -> str:

@@ -167,8 +167,10 @@ def _explain_definition_errors() -> Iterator[None]:
         raise
     except Exception as error:
         cause: BaseException = error
-        while cause.__cause__:
+        while cause.__cause__ and not isinstance(cause, TaxiError):
             cause = cause.__cause__
+        if isinstance(cause, TaxiError):
+            raise cause from error
         raise TaxiError(
             "The pipelines cannot be loaded.",
             found=str(cause),

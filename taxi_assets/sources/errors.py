@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from taxi_assets.errors import TaxiError, TransientError
 
+CORRECT = "correct the source's address: --source of the run, or TAXI_SOURCE_URL where that is not given"
+"""What to do about an address. An error does not know which of the two named it."""
+OTHER_SOURCE = "name another source in --source or TAXI_SOURCE_URL"
 _INTACT = "the file fetched before, if there is one, and every store are as they were"
 
 

@@ -7,14 +7,16 @@ that changes during its copy is copied again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from email.utils import formatdate
 from typing import BinaryIO, Self
 
-from taxi_assets.sources.addresses import file_path, redacted
-from taxi_assets.sources.errors import NotFound, SourceError, SourceUnavailable
+from taxi_assets.sources.addresses import file_path, is_file, redacted
+from taxi_assets.sources.errors import CORRECT, NotFound, SourceError, SourceUnavailable
 from taxi_assets.sources.transport import CHUNK_BYTES, Resume, SourceResponse, Validators
+from taxi_assets.trips.months import month_name
 
 
 class FileTransport:
@@ -71,8 +73,27 @@ def require_folder(base: str) -> None:
             "The source's folder is not there.",
             expected="a folder with files like yellow/yellow_tripdata_2021-01.csv.gz",
             where=str(folder),
-            next_step="correct TAXI_SOURCE_URL",
+            next_step=CORRECT,
         )
+
+
+def newest_file(addresses: Sequence[str], service: str, after: date) -> str | None:
+    """The name of the newest file of a service in the folders of these addresses.
+
+    Args:
+        addresses: The addresses of a month's file.
+        service: The service.
+        after: A month.
+
+    Returns:
+        The name; None where no folder has a file of a month after that one, or the addresses are no files.
+    """
+    folders = [file_path(address).parent for address in addresses if is_file(address)]
+    names = [file.name for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    prefix = f"{service}_tripdata_"
+    months = {name.removeprefix(prefix)[:7]: name for name in names if name.startswith(prefix)}
+    newest = max(months, default="")
+    return months[newest] if newest > month_name(after) else None
 
 
 def _validators(status: os.stat_result) -> Validators:

@@ -16,7 +16,7 @@ import requests
 import urllib3
 
 from taxi_assets.sources.addresses import LOOPBACK, host, redacted
-from taxi_assets.sources.errors import NotFound, SourceError, SourceUnavailable
+from taxi_assets.sources.errors import CORRECT, NotFound, SourceError, SourceUnavailable
 from taxi_assets.sources.layouts import means_absent
 from taxi_assets.sources.retry import RetryPolicy, parse_retry_after
 from taxi_assets.sources.transport import CHUNK_BYTES, Resume, SourceResponse, Validators
@@ -193,7 +193,7 @@ def _unusable(address: str, found: str) -> SourceError:
         "The source cannot be reached at this address.",
         found=found,
         where=redacted(address),
-        next_step="correct TAXI_SOURCE_URL",
+        next_step=CORRECT,
     )
 
 
@@ -203,5 +203,5 @@ def _refused(response: requests.Response, address: str) -> SourceError:
         expected="200 OK",
         found=_status(response),
         where=redacted(address),
-        next_step="check the address and its credentials in TAXI_SOURCE_URL",
+        next_step=f"{CORRECT}; it may need credentials, which belong in TAXI_SOURCE_URL",
     )

@@ -17,8 +17,8 @@ from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
 from taxi_assets.sources.download import Progress, Request, fetch_file, read_record
-from taxi_assets.sources.errors import NotFound, NotPublished, SourceError
-from taxi_assets.sources.folder import FileTransport, require_folder
+from taxi_assets.sources.errors import OTHER_SOURCE, NotFound, NotPublished, SourceError
+from taxi_assets.sources.folder import FileTransport, newest_file, require_folder
 from taxi_assets.sources.http import HttpTransport
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP, Layout
 from taxi_assets.sources.record import Published, RawFile, SourceFile
@@ -87,7 +87,7 @@ class TripSource:
             try:
                 return fetch_file(transport, request, self.retry_policy, synthetic=self.synthetic)
             except NotFound:
-                raise NotPublished(f"The source has no {path}.", where=request.url, next_step=_OTHER_SOURCE) from None
+                raise NotPublished(f"The source has no {path}.", where=request.url, next_step=OTHER_SOURCE) from None
 
     def probe(self, service: str, month: date, *, known: Published | None = None) -> Published | None:
         """What is published of a month, without fetching it; None where nothing is. Raises what `fetch` raises.
@@ -132,16 +132,24 @@ class TripSource:
 # A key file or a project alone names no store: many people have them in their shell.
 _REAL_STORES = ("postgres_host", "gcs_bucket")
 _NAMES = {url: name for name, url in SOURCES.items()}
-_OTHER_SOURCE = "name another source in TAXI_SOURCE_URL"
 
 
 def _not_published(service: str, month: date, urls: list[str]) -> NotPublished:
+    """The error of a month that its source lacks: one that may come, or a gap in a folder."""
+    name = f"{service} {month_name(month)}"
+    if newest := newest_file(urls, service, month):
+        return NotPublished(
+            f"The source's folder has no file of {name}, but of later months.",
+            expected="the month's file, as gzipped CSV or as Parquet",
+            found="nothing at " + " and ".join(urls) + f"; the newest file there is {newest}",
+            next_step=f"add the file, choose another month, or {OTHER_SOURCE}",
+        )
     return NotPublished(
-        f"{service} {month_name(month)} is not published yet.",
+        f"{name} is not published yet.",
         expected="the month's file, as gzipped CSV or as Parquet",
         found="nothing at " + " and ".join(urls),
         next_step="the TLC publishes a month about two months after its end: try again then, choose an earlier month, "
-        f"or {_OTHER_SOURCE}",
+        f"or {OTHER_SOURCE}",
     )
 
 

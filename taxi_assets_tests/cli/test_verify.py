@@ -187,3 +187,16 @@ def test_months_of_other_rules_are_listed(three: ThreeStores) -> None:
     assert "older rules" not in three.verify()[1]
     with connect_as(READER, three.address) as connection:
         assert outdated_months(connection, pipeline_for("yellow"), ALL) == []
+
+
+def test_a_month_that_is_not_loaded_is_named(three: ThreeStores) -> None:
+    code, said = three.verify()
+    assert code == 0
+    assert "Nothing is loaded yet: taxi run yellow --months 2021-01" in said
+    three.load(stores=["postgres"])
+    assert three.verify("2021-01")[0] == 0
+    code, said = three.verify("2021-01:2021-03")
+    assert code == 1
+    assert "Not loaded: yellow 2021-02, 2021-03. Next: taxi run yellow --months 2021-01:2021-03" in said
+    assert "Nothing is loaded yet" not in said
+    assert "2021-02, 2021-03, 2021-04, 2021-05, 2021-06, 2021-07 and 5 more" in three.verify("2021-01:2021-12")[1]

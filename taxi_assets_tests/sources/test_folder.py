@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.settings import Settings
 from taxi_assets.sources.errors import NotPublished, SourceError, SourceUnavailable
 from taxi_assets.sources.folder import FileTransport
-from taxi_assets.sources.source import TripSource
+from taxi_assets.sources.source import TripSource, source_named
 from taxi_assets.sources.transport import CHUNK_BYTES, Resume, Validators
 from taxi_assets_tests.real_months import RealMonths
 from taxi_assets_tests.sources.conftest import CSV_PATH, MONTH, QUICK, gzipped
@@ -59,6 +60,21 @@ def test_probe_and_unpublished_months(folder: TripSource, csv_body: bytes) -> No
     assert folder.probe("yellow", date(2021, 2, 1)) is None
     with pytest.raises(NotPublished, match="yellow 2021-02 is not published yet"):
         folder.fetch("yellow", date(2021, 2, 1))
+
+
+def test_a_gap_in_a_folder_is_no_month_that_comes_later(folder: TripSource) -> None:
+    with pytest.raises(NotPublished, match="has no file of yellow 2020-12, but of later months") as raised:
+        folder.fetch("yellow", date(2020, 12, 1))
+    assert "the newest file there is yellow_tripdata_2021-01.csv.gz" in raised.value.details["Found"]
+    assert "try again" not in str(raised.value)
+
+
+def test_a_folder_that_is_not_there_blames_no_setting_that_a_run_did_not_use(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="folder is not there") as raised:
+        source_named((tmp_path / "nope").as_uri(), Settings(taxi_home=tmp_path)).probe("yellow", MONTH)
+    assert raised.value.details["Next"].startswith(
+        "correct the source's address: --source of the run, or TAXI_SOURCE_URL"
+    )
 
 
 def test_broken_file_is_refused(folder: TripSource, published: Path, csv_body: bytes) -> None:

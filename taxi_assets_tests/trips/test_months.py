@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import UsageError
 from taxi_assets.trips.months import month_name, next_month, parse_month, parse_months
 
 
@@ -27,13 +27,31 @@ def test_a_range_holds_both_ends() -> None:
     assert parse_months("2020-11") == [date(2020, 11, 1)]
 
 
-@pytest.mark.parametrize("text", ["2021-13", "2021-1", "21-01", "January", "", "2021-01-01", "2020-01:", ":2020-01"])
+@pytest.mark.parametrize("name", ["1999-01", "2098-12", "9999-12"])
+def test_a_month_of_another_century_is_one(name: str) -> None:
+    assert month_name(parse_month(name)) == name
+
+
+@pytest.mark.parametrize("text", ["2021-13", "21-01", "0000-01", "January", "", "２０２１-01", "-5", "2021-01,2021-02"])
 def test_what_is_no_month_is_refused(text: str) -> None:
-    with pytest.raises(TaxiError, match="is not a month"):
+    with pytest.raises(UsageError, match="is not a month"):
+        parse_months(text)
+
+
+@pytest.mark.parametrize("text", ["202101", "2021/01", "2021-1", "2021.01", "2021 01", "2021-01-15"])
+def test_what_is_nearly_a_month_is_refused_with_the_right_form(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a month") as raised:
+        parse_months(text)
+    assert raised.value.details["Next"] == "write 2021-01"
+
+
+@pytest.mark.parametrize(("text", "what"), [("2020-04:", "end"), (":2020-04", "beginning"), (":", "beginning")])
+def test_a_range_with_one_end_is_refused(text: str, what: str) -> None:
+    with pytest.raises(UsageError, match=f"has no {what}"):
         parse_months(text)
 
 
 def test_a_range_that_runs_backwards_is_refused() -> None:
-    with pytest.raises(TaxiError, match="backwards") as caught:
+    with pytest.raises(UsageError, match="backwards") as caught:
         parse_months("2020-12:2020-10")
     assert "2020-10:2020-12" in caught.value.details["Expected"]

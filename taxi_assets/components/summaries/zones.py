@@ -43,7 +43,7 @@ def read_zones(path: Path) -> pa.Table:
             found=str(error),
             where=str(path),
             intact=INTACT,
-            next_step="look at that file; name another source in TAXI_SOURCE_URL if it is not the TLC's",
+            next_step="look at that file; name another source in --source or TAXI_SOURCE_URL if it is not the TLC's",
         ) from error
     return rows.rename_columns([column.name for column in ZONES])
 

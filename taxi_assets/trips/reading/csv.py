@@ -163,7 +163,7 @@ def _require_csv(head: bytes, file: str) -> None:
             found=text[:80],
             where=file,
             next_step="open the file's address in a browser: the source answers with a page, perhaps an error or a "
-            "login; correct TAXI_SOURCE_URL",
+            "login; correct the source's address, in --source or TAXI_SOURCE_URL",
         )
     if b"\0" in head:
         raise InvalidFile(
