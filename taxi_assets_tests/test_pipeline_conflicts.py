@@ -10,12 +10,17 @@ import pytest
 import yaml
 
 from taxi_assets.components import TaxiPipeline
+from taxi_assets.components.taxi_pipeline import assets
 from taxi_assets.environment import Environment
 from taxi_assets.errors import UsageError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import refuse_mixing
 from taxi_assets.pipelines import read_files
+from taxi_assets.settings import settings
+from taxi_assets.stores.month import CleanedMonth
+from taxi_assets.trips.table import TripTable
 from taxi_assets.yaml_files import InvalidYaml
+from taxi_assets_tests.stores.months import cleaned
 
 
 def attributes(table: str, **more: object) -> dict[str, object]:
@@ -138,3 +143,45 @@ def test_trials_of_two_tables_of_one_name_do_not_mix() -> None:
         refuse_mixing(night, both, ["postgres"], environment(), trial=True)
     assert "the schema 'trial' of trials" in raised.value.details["Found"]
     refuse_mixing(night, {"night": night}, ["postgres"], environment(), trial=True)
+
+
+class _Rows(dg.IOManager):
+    """Gives the rows of a month; nothing may be written."""
+
+    def __init__(self, month: CleanedMonth) -> None:
+        self.rows = {"clean_taxi": month.kept, "rejected_taxi": month.rejected}
+        self.written: list[object] = []
+
+    def load_input(self, context: dg.InputContext) -> TripTable:
+        return self.rows[context.asset_key.path[-1]]
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        self.written.append(obj)
+
+
+@pytest.mark.parametrize(("schema", "written"), [("", 1), ("shared", 0)])
+def test_whoever_starts_it_a_run_that_would_mix_them_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: str, written: int
+) -> None:
+    day, night = (
+        spec(name, service="yellow", postgres={"schema": name, "table": "trips"}) for name in ("day", "night")
+    )
+    monkeypatch.setattr(assets, "read_pipelines", lambda: {"day": day, "night": night})
+    monkeypatch.setenv("POSTGRES_SCHEMA", schema)
+    settings.cache_clear()
+    rows = _Rows(cleaned(tmp_path))
+    upstream = [
+        dg.AssetSpec(day.key(name), metadata={"dagster/io_manager_key": "postgres_tables"}) for name in rows.rows
+    ]
+    result = dg.materialize(
+        [assets.postgres_table(day), *upstream],
+        partition_key="2021-01",
+        resources={"postgres_tables": rows},
+        raise_on_error=False,
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    settings.cache_clear()
+    assert (result.success, len(rows.written)) == (bool(written), written)
+    if not written:
+        (failure,) = result.filter_events(lambda event: event.is_step_failure)
+        assert "day and night would both load into shared.trips" in str(failure.event_specific_data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,14 @@ def test_keys_of_newer_code_are_left_out() -> None:
     text = json.loads(load.to_json())
     text["weather"] = text["entry"]["weather"] = text["objects"][0]["weather"] = text["rejected"]["weather"] = "rain"
     assert LakeLoad.from_json(json.dumps(text)) == load
+
+
+def test_a_manifest_of_before_pipelines_had_names_is_of_the_pipeline_of_its_services_name() -> None:
+    item = LakeObject("night/a.parquet", 3, 100, "crc=", 7)
+    text = json.loads(LakeLoad(replace(ENTRY, pipeline="night"), "lake", "month", (item,), item).to_json())
+    assert LakeLoad.from_json(json.dumps(text)).entry.pipeline == "night"
+    del text["entry"]["pipeline"]
+    assert LakeLoad.from_json(json.dumps(text)).entry.pipeline == "yellow"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"entry": {}}'])
