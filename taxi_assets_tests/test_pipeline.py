@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import yaml
 
 from taxi_assets.errors import UsageError
 from taxi_assets.pipelines import Pipelines, pipeline_for, read_files, read_pipelines
+from taxi_assets.settings import PROJECT_ROOT
 from taxi_assets.trips import registry
 from taxi_assets.trips.rules import Rule
+from taxi_assets_tests.registry import FHV
 from taxi_assets_tests.trips import livery
 
 TYPE = "type: taxi_assets.components.TaxiPipeline\n"
@@ -168,3 +171,14 @@ def test_a_broken_service_breaks_its_pipelines_alone(tmp_path: Path, services: P
     assert list(found.valid) == ["blue"]
     assert "did you mean 'title'?" in str(found.broken["black"])
     assert str(services / "other.yaml") in found.broken["black"].details["Where"]
+
+
+def test_the_examples_of_the_documents_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (PROJECT_ROOT / "docs" / "service_files.md").read_text()
+    service, pipeline = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setattr(registry, "FOLDER", livery.declare(tmp_path / "services", service, "fhv"))
+    (tmp_path / "defs" / "fhv").mkdir(parents=True)
+    (tmp_path / "defs" / "fhv" / "defs.yaml").write_text(pipeline)
+    read = read_pipelines(tmp_path / "defs")["fhv"].trips
+    own = {(column.name, column.type) for column in FHV.columns}
+    assert {(column.name, column.type) for column in read.columns} <= own
