@@ -56,7 +56,7 @@ def _create(path: Path) -> None:
         path.mkdir(mode=0o700)
     except FileNotFoundError:
         _create(path.parent)
-        _create(path)
+        path.mkdir(mode=0o700, exist_ok=True)
     except FileExistsError:
         status = path.stat()
         if not stat.S_ISDIR(status.st_mode):

@@ -70,10 +70,10 @@ class Settings(BaseModel):
     )
 
     postgres_host: str | None = Field(None, description="PostgreSQL server; unset: the embedded one")
-    postgres_port: int = Field(5432, ge=1, le=65535, description="its port")
+    postgres_port: int = Field(5432, ge=1, le=65535, description="port of the PostgreSQL server")
     postgres_dbname: str = Field("taxi", description="database")
     postgres_user: str = Field("taxi", description="user that loads")
-    postgres_password: SecretStr | None = Field(None, description="its password")
+    postgres_password: SecretStr | None = Field(None, description="password of that user")
     postgres_schema: str | None = Field(None, description="overrides the schema of every pipeline (for trials)")
     postgres_connect_timeout: int = Field(10, ge=1, description="seconds to wait for a connection")
 
@@ -103,17 +103,17 @@ class Settings(BaseModel):
         15, ge=0, description="alerts of the same cause within this number of minutes are sent as one"
     )
     taxi_smtp_host: str | None = Field(None, description="mail server for alerts to owners; unset: no mail")
-    taxi_smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    taxi_smtp_port: int = Field(587, ge=1, le=65535, description="port of the mail server")
     taxi_smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
     taxi_smtp_user: str | None = Field(None, description="user of the mail server; unset: no login")
-    taxi_smtp_password: SecretStr | None = Field(None, description="its password")
+    taxi_smtp_password: SecretStr | None = Field(None, description="password of that user")
     taxi_smtp_from: str = Field("taxi-assets@localhost", description="the sender of alerts")
 
     taxi_webhook_token: SecretStr | None = Field(
         None, description="token that callers of `taxi webhook` send; unset: it does not start"
     )
     taxi_webhook_host: str = Field("127.0.0.1", description="address that `taxi webhook` listens on")
-    taxi_webhook_port: int = Field(3001, ge=1, le=65535, description="its port")
+    taxi_webhook_port: int = Field(3001, ge=1, le=65535, description="port that `taxi webhook` listens on")
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -266,8 +266,11 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
 def _invalid(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     first = error.errors()[0]
     field = str(first["loc"][0]).lower()
+    # A pattern says nothing to most people; what is expected says it in words.
+    pattern = first["type"] == "string_pattern_mismatch"
+    reason = "it has another form" if pattern else first["msg"].removeprefix("Value error, ")
     return TaxiError(
-        f"The setting {field.upper()} cannot be used: {first['msg'].removeprefix('Value error, ')}.",
+        f"The setting {field.upper()} cannot be used: {reason}.",
         expected=str(Settings.model_fields[field].description),
         found="(redacted)" if _is_secret(field) else repr(without_credentials(str(first["input"]))),
         where=origins.get(field),

@@ -119,3 +119,9 @@ def test_a_home_that_cannot_be_written_is_an_error_with_its_parts(tmp_path: Path
         assert set(raised.value.details) == {"Expected", "Found", "Where", "Intact", "Next"}
     with pytest.raises(TaxiError, match="cannot be used"), work_folder(tmp_path / "file", "step"):
         pass
+
+
+def test_a_home_where_the_system_makes_no_folders_is_an_error_and_no_endless_try() -> None:
+    with pytest.raises(TaxiError, match="The folder of all local state cannot be used") as raised:
+        private_folder(Path("/proc/none/home"))
+    assert raised.value.details["Found"] == "No such file or directory"

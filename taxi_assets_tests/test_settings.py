@@ -74,6 +74,12 @@ def test_a_value_that_does_not_fit_names_its_place(root: Path, name: str, value:
     assert (raised.value.details["Where"], raised.value.details["Found"]) == (".env", repr(value))
 
 
+def test_a_value_of_another_form_is_refused_in_words(root: Path) -> None:
+    with pytest.raises(TaxiError, match=r"TAXI_ALERT_TEAMS cannot be used: it has another form\.") as raised:
+        read_settings({"TAXI_ALERT_TEAMS": "data-platform"})
+    assert "data-platform=a@example.org" in raised.value.details["Expected"]
+
+
 def test_the_public_sources_have_names(root: Path) -> None:
     for name, url in SOURCES.items():
         assert read_settings({"TAXI_SOURCE_URL": name}).taxi_source_url == url

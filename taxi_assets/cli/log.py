@@ -40,7 +40,7 @@ def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> int:
     """
     parameters: dict[str, Any] = {
         "pipeline": pipeline_for(pipeline).name if pipeline else None,
-        "months": parse_months(months) if months else None,
+        "months": parse_months(months) if months is not None else None,
     }
     with reader() as connection:
         if not log_exists(connection):

@@ -43,7 +43,7 @@ def verify_loads(name: str | None, months: str | None) -> int:
         TaxiError: The pipeline or a month is none; a store cannot be reached.
     """
     pipelines = [pipeline_for(name)] if name else list(read_pipelines().values())
-    wanted = parse_months(months) if months else None
+    wanted = parse_months(months) if months is not None else None
     with reader(snapshot=True) as connection:
         compared, places = _compare_postgres(connection, pipelines, name, wanted)
         ledger = latest_loads(connection, pipeline=name, months=wanted)

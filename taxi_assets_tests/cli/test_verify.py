@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded, outdated_months
+from taxi_assets.errors import UsageError
 from taxi_assets.pipelines import pipeline_for
 from taxi_assets.stores.postgres.connection import READER, connect_as
 from taxi_assets_tests.stores.months import FEBRUARY, JANUARY
@@ -195,6 +196,8 @@ def test_a_month_that_is_not_loaded_is_named(three: ThreeStores) -> None:
     assert "Nothing is loaded yet: taxi run yellow --months 2021-01" in said
     three.load(stores=["postgres"])
     assert three.verify("2021-01")[0] == 0
+    with pytest.raises(UsageError, match="'' is not a month"):
+        three.verify("")
     code, said = three.verify("2021-01:2021-03")
     assert code == 1
     assert "Not loaded: yellow 2021-02, 2021-03. Next: taxi run yellow --months 2021-01:2021-03" in said
