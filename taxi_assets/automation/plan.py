@@ -14,6 +14,7 @@ from taxi_assets.environment import Environment
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import settings
 from taxi_assets.sources.record import Published
+from taxi_assets.sources.sample.newest import newest_month
 from taxi_assets.sources.source import TripSource
 from taxi_assets.stores.guard import HeldMonth, refuse_worse
 from taxi_assets.stores.month import LoadEntry
@@ -163,7 +164,7 @@ def _planned(
     service = wanted.pipeline.service
     if asked.synthetic and (asked.again or before.missing):
         # Asking the sample source for a file would generate it.
-        file, on_machine, published = None, False, _is_generated(month)
+        file, on_machine, published = None, False, month <= newest_month(date.today())
     else:
         source = asked.source()
         file = source.probe(service, month, known=before.file)
@@ -180,12 +181,6 @@ def _planned(
     return PlannedMonth(
         month, Step.LOAD, reasons, address, 0 if on_machine else size, jobs, _seconds(log, wanted.stores, size, rows)
     )
-
-
-def _is_generated(month: date) -> bool:
-    from taxi_assets.sources.sample.server import newest_month
-
-    return month <= newest_month(date.today())
 
 
 def _reasons(before: Loaded, file: Published | None, asked: Asked) -> list[str]:

@@ -11,9 +11,10 @@ import dagster as dg
 from pydantic import TypeAdapter, ValidationError
 
 from taxi_assets.automation.loaded import Loaded, MonthSelection, loaded
-from taxi_assets.automation.run_requests import Probed, decide, newest_months, probe
+from taxi_assets.automation.run_requests import decide, newest_months
 from taxi_assets.pipeline import PipelineSpec, Publication
 from taxi_assets.settings import settings
+from taxi_assets.sources.probe import Probed, probe
 from taxi_assets.sources.record import Published
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.resource import PostgresResource

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
@@ -18,19 +17,14 @@ from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.instance.history import FILE_TAG, last_attempt, months_in_progress
 from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.sources.probe import Probed
 from taxi_assets.sources.record import Published
-from taxi_assets.sources.retry import RetryPolicy
-from taxi_assets.sources.source import TripSource
 from taxi_assets.trips.months import month_name, next_month
 
 RETRY_AFTER = timedelta(days=1)
 """The time after a transient failure until the same version of a file is requested again."""
 
-_PROBE = RetryPolicy(attempts=2, first_wait=0.5, connect_timeout=5, read_timeout=10)
 _NEW_YORK = ZoneInfo("America/New_York")
-
-Probed = Mapping[date, Published | TaxiError | None]
-"""Month → what its source publishes, the error of asking, or None: nothing is published."""
 
 
 class SkipCause(Enum):
@@ -95,26 +89,6 @@ def newest_months(pipeline: PipelineSpec, count: int, today: date | None = None)
     while len(months) <= count:
         months.append((months[-1] - timedelta(days=1)).replace(day=1))
     return sorted(month for month in months[1:] if month >= pipeline.first_month and next_month(month) <= today)
-
-
-def probe(source: TripSource, service: str, known: Mapping[date, Published | None]) -> Probed:
-    """Asks the source about each month, concurrently; an error of one month does not stop the others.
-
-    Args:
-        source: The source.
-        service: `yellow` or `green`.
-        known: Month → what is known of its file already.
-    """
-    quick = replace(source, retry_policy=replace(_PROBE, attempts=min(_PROBE.attempts, source.retry_policy.attempts)))
-
-    def ask(month: date) -> Published | TaxiError | None:
-        try:
-            return quick.probe(service, month, known=known[month])
-        except TaxiError as error:
-            return error
-
-    with ThreadPoolExecutor(max_workers=max(1, len(known))) as pool:
-        return dict(zip(known, pool.map(ask, known), strict=True))
 
 
 def version_of(published: Published) -> str:

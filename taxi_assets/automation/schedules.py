@@ -3,9 +3,10 @@
 import dagster as dg
 
 from taxi_assets.automation.loaded import MonthSelection, loaded
-from taxi_assets.automation.run_requests import decide, newest_months, probe
+from taxi_assets.automation.run_requests import decide, newest_months
 from taxi_assets.pipeline import PipelineSpec, Schedule
 from taxi_assets.settings import settings
+from taxi_assets.sources.probe import probe
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.postgres.resource import PostgresResource
 

@@ -33,7 +33,7 @@ from taxi_assets.ui.token import ensure_token
 
 CHECK_SECONDS = 0.5
 CODE = "taxi_assets.definitions"
-_COLORS = {"failed": "bold red", "succeeded": "green", "canceled": "yellow"}
+_COLORS = {"failed": "bold red", "succeeded": "green", "canceled": "yellow", "not published": "yellow"}
 
 
 def develop(port: int) -> int:

@@ -66,8 +66,6 @@ class _Run:
     _cursor: str | None = None
 
     def follow(self) -> int:
-        import dagster as dg
-
         while True:
             run = self.instance.get_run_by_id(self.run_id)
             self._print_steps()
@@ -78,7 +76,7 @@ class _Run:
         month = run.tags.get(_PARTITION_TAG, "") if run else ""
         reason = f": {escaped(outcome.reason)}" if outcome.reason else ""
         messages().print(f"Run {self.run_id} {month} {outcome.status}{reason}", soft_wrap=True)
-        return 0 if run and run.status == dg.DagsterRunStatus.SUCCESS else 1
+        return 0 if outcome.status == Status.LOADED else 1
 
     def _print_steps(self) -> None:
         import dagster as dg
@@ -146,9 +144,11 @@ def outcome_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Outcome:
     import dagster as dg
 
     from taxi_assets.alerts.runs import EndedRun
+    from taxi_assets.instance.history import NOT_PUBLISHED_TAG
 
     if run.is_success:
-        return Outcome(Status.LOADED)
+        absent = run.tags.get(NOT_PUBLISHED_TAG) == "true"
+        return Outcome(Status.NOT_PUBLISHED if absent else Status.LOADED)
     if not run.is_finished or run.tags.get("dagster/will_retry") == "true":
         return Outcome(Status.LEFT, "in progress")
     if run.status == dg.DagsterRunStatus.CANCELED:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from taxi_assets.cli.screen import escaped, messages, table
+from taxi_assets.cli.screen import escaped, messages, show_error, table
+from taxi_assets.sources.errors import NotPublished
 from taxi_assets.trips.months import month_name
 
 
@@ -19,6 +20,10 @@ class Status(StrEnum):
     CANCELED = "canceled"
     LEFT = "left"
     NOT_BEGUN = "not begun"
+    NOT_PUBLISHED = "not published"
+
+
+_MARKS = {Status.FAILED: "[bold red]failed[/]", Status.NOT_PUBLISHED: "not published"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
         return
     rows = table("month", "", "why")
     for month, outcome in sorted(unloaded.items()):
-        mark = "[bold red]failed[/]" if outcome.status == Status.FAILED else "left"
+        mark = _MARKS.get(outcome.status, "left")
         rows.add_row(month_name(month), mark, escaped(outcome.reason or outcome.status))
     messages().print()
     messages().print(rows)
@@ -57,3 +62,12 @@ def print_interrupted(outcomes: Mapping[date, Outcome]) -> None:
 def count(outcomes: Mapping[date, Outcome], *statuses: Status) -> int:
     """The number of months with one of these statuses."""
     return sum(outcome.status in statuses for outcome in outcomes.values())
+
+
+def print_absent(absent: Mapping[date, NotPublished]) -> None:
+    """Prints which months are not published: one with all details, several with a line each."""
+    for error in absent.values():
+        if len(absent) == 1:
+            show_error(error)
+        else:
+            messages().print(f"{escaped(error.summary)} {escaped(error.details['Found'])}", soft_wrap=True)

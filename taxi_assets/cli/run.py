@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
+from taxi_assets.automation.absent import absent_months
 from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.local_backfill import LocalBackfill
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome, Status, count, print_interrupted, print_unloaded
+from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
@@ -60,12 +61,16 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
     for month in done:
         messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")
     missing = [month for month in wanted.months if month not in done]
+    absent = absent_months(source or source_from_settings(settings()), pipeline.service, missing)
+    print_absent(absent)
+    missing = [month for month in missing if month not in absent]
     if detach:
-        return _detach(pipeline, missing, stores, options)
+        return _detach(pipeline, missing, stores, options) or int(bool(absent))
     outcomes = _run(pipeline, missing, stores, options)
     if count(outcomes, Status.CANCELED, Status.NOT_BEGUN):
         print_interrupted(outcomes)
         return INTERRUPTED
+    outcomes |= {month: Outcome(Status.NOT_PUBLISHED, error.details["Found"]) for month, error in absent.items()}
     _print_result(wanted, outcomes, len(done), time.monotonic() - began)
     return 0 if count(outcomes, Status.LOADED) == len(outcomes) else 1
 
@@ -107,6 +112,8 @@ def _print_result(wanted: MonthSelection, outcomes: Mapping[date, Outcome], done
         f"{done} loaded already",
         f"{count(outcomes, Status.FAILED)} failed",
     ]
+    if absent := count(outcomes, Status.NOT_PUBLISHED):
+        counts.append(f"{absent} not published")
     messages().print(f"\n{wanted.pipeline.name}: {', '.join(counts)}, in {seconds:.1f} s")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FILE_TAG = "taxi/file"
 """The tag with the version of the month's file for which a run was requested."""
+NOT_PUBLISHED_TAG = "taxi/not_published"
+"""The tag of a run that found its month not published, "true": it ended well, and loaded nothing."""
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _PARTITION_TAG = "dagster/partition"
@@ -34,7 +36,7 @@ class Attempt:
         number: The number of runs for that version, this one included.
         ended: The time of its end.
         transient: Whether it failed for a transient reason.
-        succeeded: Whether it succeeded.
+        succeeded: Whether it succeeded, and its file was there.
     """
 
     run_id: str
@@ -97,7 +99,7 @@ def last_attempt(instance: dg.DagsterInstance, pipeline: PipelineSpec, version: 
         len(records),
         datetime.fromtimestamp(ended, UTC) if ended else records[0].create_timestamp,
         run.status == dg.DagsterRunStatus.FAILURE and _is_transient(instance, run.run_id),
-        run.status == dg.DagsterRunStatus.SUCCESS,
+        run.status == dg.DagsterRunStatus.SUCCESS and run.tags.get(NOT_PUBLISHED_TAG) != "true",
     )
 
 

@@ -109,7 +109,8 @@ def _execute(instance: dg.DagsterInstance, job: ReconstructableJob, run: dg.Dags
         result = None
     ended = instance.get_run_by_id(run.run_id)
     if result and ended and ended.status != dg.DagsterRunStatus.CANCELED:
-        return RunResult(run.run_id, None if result.success else _first_error(result), _warnings(result))
+        error = _absence(result) if result.success else _first_error(result)
+        return RunResult(run.run_id, error, _warnings(result))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if ended and not ended.is_finished:
         instance.report_run_canceled(run, "A person interrupted `taxi run`.")
@@ -214,6 +215,15 @@ def _first_error(result: Any) -> str:
         if error := event.job_failure_data.error:
             return str(error.message).strip()
     return "The run failed, and Dagster says no reason."
+
+
+def _absence(result: Any) -> str | None:
+    """Why a run that ended well loaded nothing: its file was gone by the time that it was fetched."""
+    for event in result.filter_events(lambda event: event.event_type_value == "ASSET_OBSERVATION"):
+        seen = event.asset_observation_data.asset_observation
+        if "not_published" in seen.metadata:
+            return str(seen.description)
+    return None
 
 
 def _failed_checks_error(message: str) -> TaxiError:

@@ -62,7 +62,6 @@ class TripSource:
             SourceUnavailable: The source does not deliver now.
             SourceError: The source refuses, or its file is broken.
         """
-        missing = []
         with self._transport() as transport:
             for layout in LAYOUTS:
                 address = layout.address(self.url, service, month)
@@ -72,10 +71,9 @@ class TripSource:
                 try:
                     file = fetch_file(transport, request, self.retry_policy, synthetic=self.synthetic)
                 except NotFound:
-                    missing.append(request.url)
-                else:
-                    return RawFile(service=service, month=month, layout=layout.name, **vars(file))
-        raise _not_published(service, month, missing)
+                    continue
+                return RawFile(service=service, month=month, layout=layout.name, **vars(file))
+        raise self.absence(service, month)
 
     def fetch_lookup(
         self, path: str = ZONE_LOOKUP, *, force: bool = False, progress: Progress | None = None
@@ -121,6 +119,11 @@ class TripSource:
 
     def _target(self, layout: Layout, service: str, month: date) -> Path:
         return self.folder / service / Path(layout.path(service, month)).name
+
+    def absence(self, service: str, month: date) -> NotPublished:
+        """The error of a month that is published in no layout; names the addresses."""
+        urls = [redacted(layout.address(self.url, service, month)) for layout in LAYOUTS]
+        return _not_published(service, month, urls)
 
     def _transport(self) -> Transport:
         if is_file(self.url):

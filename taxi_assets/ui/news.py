@@ -30,7 +30,7 @@ class RunNews:
         at: When its record changed, in seconds since 1970.
         run_id: The run.
         what: Its job, or its assets, and its months.
-        status: `started`, `succeeded`, `failed` or `canceled`.
+        status: `started`, `succeeded`, `not published`, `failed` or `canceled`.
         reason: Why it failed.
     """
 
@@ -45,6 +45,8 @@ def read_news(instance: dg.DagsterInstance, since: float) -> Iterator[RunNews]:
     """The runs whose record changed after that time, oldest change first."""
     import dagster as dg
 
+    from taxi_assets.instance.history import NOT_PUBLISHED_TAG
+
     statuses = {
         dg.DagsterRunStatus.STARTED: "started",
         dg.DagsterRunStatus.SUCCESS: "succeeded",
@@ -54,6 +56,8 @@ def read_news(instance: dg.DagsterInstance, since: float) -> Iterator[RunNews]:
     changed = dg.RunsFilter(updated_after=datetime.fromtimestamp(since, UTC), statuses=list(statuses))
     for record in instance.get_run_records(changed, order_by="update_timestamp", ascending=True):
         run, status = record.dagster_run, statuses[record.dagster_run.status]
+        if status == "succeeded" and run.tags.get(NOT_PUBLISHED_TAG) == "true":
+            status = "not published"
         reason = _reason(instance, run) if status == "failed" else ""
         yield RunNews(record.update_timestamp.timestamp(), run.run_id, _what(run), status, reason)
 

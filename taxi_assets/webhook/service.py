@@ -9,10 +9,14 @@ from uuid import UUID, uuid5
 
 import dagster as dg
 
+from taxi_assets.automation.absent import absent_months
 from taxi_assets.environment import Environment, with_environment
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
 from taxi_assets.pipelines import nearest_name, read_pipelines
+from taxi_assets.settings import settings
+from taxi_assets.sources.source import source_from_settings
+from taxi_assets.trips.months import parse_month
 from taxi_assets.webhook.schemas import ReportMaterialization, RequestRefused, StartRun
 
 _KEY_NAMESPACE = UUID("6f0c6f39-3f3e-4a52-9d3c-6c7a1a1c6f55")
@@ -58,7 +62,8 @@ class RunService:
             key: The caller's key of this request; a request with a known key starts nothing.
 
         Raises:
-            RequestRefused: There is no such pipeline or month, or the key belongs to another request.
+            RequestRefused: There is no such pipeline or month, the month is not published, or the key belongs to
+                another request.
         """
         known = read_pipelines()
         if body.pipeline not in known:
@@ -73,6 +78,8 @@ class RunService:
         month = _month(body.month, cast(dg.PartitionsDefinition[Any], job.partitions_def))
         ops = {"ops": {f"{body.pipeline}__raw_taxi": {"config": {"force": body.force}}}}
         config = with_environment(ops, Environment.here())
+        if not (key and self.instance.has_run(_run_id(key))):
+            _require_published(known[body.pipeline].service, month)
         try:
             run = self._create(job, month, config, key, body.caller)
         except DagsterRunAlreadyExists:
@@ -152,6 +159,13 @@ class RunService:
                 expected=_range(names),
                 found="none" if body.partition is None else body.partition,
             )
+
+
+def _require_published(service: str, month: str) -> None:
+    if settings().taxi_source_url is None:
+        return  # The sample source generates any month.
+    for absent in absent_months(source_from_settings(settings()), service, [parse_month(month)]).values():
+        raise RequestRefused(404, absent.summary, expected=absent.details["Expected"], found=absent.details["Found"])
 
 
 def _month(text: str, partitions: dg.PartitionsDefinition[Any]) -> str:

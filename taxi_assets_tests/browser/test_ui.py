@@ -11,7 +11,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -173,12 +172,14 @@ def test_its_plot_preview_and_checks_are_shown(browser: Browser) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_a_failed_run_shows_its_clear_error(browser: Browser, taxi: Taxi) -> None:
-    unpublished = f"{date.today().replace(day=1) - timedelta(days=1):%Y-%m}"
-    said = taxi("run", "yellow", "--months", unpublished, "--only", "postgres")
+def test_a_failed_run_shows_its_clear_error(browser: Browser, taxi: Taxi, tmp_path: Path) -> None:
+    (tmp_path / "yellow").mkdir()
+    (tmp_path / "yellow" / "yellow_tripdata_2020-06.csv.gz").write_bytes(b"<html>")
+    broken = taxi.having(TAXI_SOURCE_URL=tmp_path.as_uri())
+    said = broken("run", "yellow", "--months", "2020-06", "--only", "postgres")
     assert said.code == 1
     found = re.search(r"[0-9a-f]{8}-[0-9a-f-]{27}", said.err)
     assert found, said.err
     browser.open(f"/runs/{found[0]}")
-    browser.seen("is not published yet")
+    browser.seen("yellow_tripdata_2020-06.csv.gz")
     browser.picture("failed_run")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -60,6 +61,7 @@ class Development:
     server: FaultyServer
     process: psutil.Popen
     log: Path
+    url: str
 
     def publish(self, month: str, rows: int) -> None:
         self.server.publish(path_of(month), csv_body(rows))
@@ -109,6 +111,15 @@ class Development:
             return 0
         return int(self.ask(f"SELECT count(*) FROM ny_taxi.yellow_cab_data WHERE source_month = '{month}-01'")[0])
 
+    def graphql(self, query: str, **variables: object) -> dict[str, Any]:
+        """What the UI's GraphQL answers."""
+        headers = {"Authorization": f"Bearer {read_token(self.taxi.home)}"}
+        asked = {"query": query, "variables": variables}
+        answer = requests.post(f"{self.url}/graphql", json=asked, headers=headers, timeout=60).json()
+        assert "errors" not in answer, answer
+        found: dict[str, Any] = answer["data"]
+        return found
+
     def stall(self, month: str) -> None:
         """Publishes the month; no download of it comes to its end until `heal`."""
         self.server.stalled.clear()
@@ -128,10 +139,10 @@ def path_of(month: str) -> str:
 @contextmanager
 def developing(taxi: Taxi, server: FaultyServer) -> Iterator[Development]:
     """`taxi dev` as long as the block, or until it ends."""
-    log = taxi.cwd / "dev.log"
+    log, port = taxi.cwd / "dev.log", free_port()
     with log.open("wb") as output:
         process = psutil.Popen(
-            [str(SCRIPT), "dev", "--port", str(free_port())],
+            [str(SCRIPT), "dev", "--port", str(port)],
             cwd=taxi.cwd,
             env=taxi.environment(),
             stdin=subprocess.DEVNULL,
@@ -140,7 +151,7 @@ def developing(taxi: Taxi, server: FaultyServer) -> Iterator[Development]:
             umask=0,  # Nothing but the folders keeps others out.
         )
     try:
-        found = Development(taxi, server, process, log)
+        found = Development(taxi, server, process, log, f"http://127.0.0.1:{port}")
         found.until("a first look of the sensor", lambda: bool(server.asked))
         yield found
     finally:
@@ -201,6 +212,36 @@ def test_a_new_month_is_loaded_a_changed_one_replaced_and_an_unchanged_one_left_
     dev.until("three more looks", lambda: len(dev.server.of(path_of(month))) >= asked + 3)
     assert dev.runs(OF_THE_MONTH) == runs
     assert "sensor yellow_publication" in dev.taxi.well("log", "yellow", "--csv").out
+
+
+def test_an_absent_month_leaves_the_checks_of_the_others_passed(dev: Development) -> None:
+    """Asked for by `taxi run`, the sensor, and a backfill of the UI; the test before has loaded another month."""
+    loaded, absent = MONTHS[0], MONTHS[2]
+    before = dev.runs(OF_THE_MONTH)
+    said = dev.taxi("run", "yellow", "--months", absent)
+    assert (said.code, f"yellow {absent} is not published yet." in said.err) == (1, True)
+    assert dev.runs(OF_THE_MONTH) == before
+    selector = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets"}
+    backfill = {"partitionSetName": "yellow_taxi_etl_partition_set", "repositorySelector": selector}
+    launch = "mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) { __typename } }"
+    done = dev.graphql(launch, p={"partitionNames": [absent], "selector": backfill})
+    assert done["launchPartitionBackfill"] == {"__typename": "LaunchBackfillSuccess"}
+    dev.until("the run of the backfill", lambda: len(dev.runs(f"{OF_THE_MONTH} AND status = 'SUCCESS'")) > len(before))
+    assert dev.loads(absent) == []
+    checks = """query($key: AssetKeyInput!) { assetOrError(assetKey: $key) { ... on Asset {
+        assetMaterializations(limit: 100) { partition }
+        definition { partitionStats { numMaterialized numFailed } assetChecksOrError { ... on AssetChecks { checks {
+            executionForLatestMaterialization { status } } } } } } } }"""
+    for asset in ("clean_taxi", "postgres_table", "gcs_parquet", "bigquery_table"):
+        node = dev.graphql(checks, key={"path": ["yellow", asset]})["assetOrError"]
+        assert node["definition"]["partitionStats"] == {"numMaterialized": 1, "numFailed": 0}, asset
+        found = node["definition"]["assetChecksOrError"]["checks"]
+        last = [check["executionForLatestMaterialization"] for check in found]
+        assert {check["status"] for check in last if check} <= {"SUCCEEDED", "SKIPPED"}, asset
+        assert {made["partition"] for made in node["assetMaterializations"]} == {loaded}, asset
+    shown = dev.log.read_text()
+    assert f"yellow_taxi_etl {loaded} succeeded" in shown
+    assert f"yellow_taxi_etl {absent} not published" in shown
 
 
 @pytest.mark.long

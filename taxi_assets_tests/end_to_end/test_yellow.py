@@ -140,8 +140,10 @@ def test_every_check_of_the_month_was_made(instance: dg.DagsterInstance, run: dg
 
 
 def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    empty = apart.having(TAXI_SOURCE_URL=tmp_path.as_uri())
-    said = empty("run", "yellow", "--months", "2020-11")
+    (tmp_path / "yellow").mkdir()
+    (tmp_path / "yellow" / "yellow_tripdata_2020-11.csv.gz").write_bytes(b"<html>")
+    broken = apart.having(TAXI_SOURCE_URL=tmp_path.as_uri())
+    said = broken("run", "yellow", "--months", "2020-11")
     assert said.code == 1
     (found,) = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/partition": "2020-11"}))
     assert found.status is dg.DagsterRunStatus.FAILURE
@@ -149,8 +151,19 @@ def test_a_failed_run_carries_the_clear_error(apart: Taxi, instance: dg.DagsterI
     assert failed.step_failure_data.user_failure_data
     description = failed.step_failure_data.user_failure_data.description
     assert description
-    assert "yellow 2020-11 is not published yet." in description
+    assert "yellow_tripdata_2020-11.csv.gz" in description
     assert all(line.strip() in said.err for line in description.splitlines())
+
+
+def test_a_month_that_is_not_published_makes_no_run(apart: Taxi, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    before = instance.get_runs_count()
+    empty = apart.having(TAXI_SOURCE_URL=tmp_path.as_uri())
+    said = empty("run", "yellow", "--months", "2020-10")
+    assert said.code == 1
+    assert "yellow 2020-10 is not published yet." in said.err
+    assert f"nothing at {tmp_path.as_uri()}/yellow/yellow_tripdata_2020-10.csv.gz" in said.err
+    assert "yellow: 0 loaded, 0 loaded already, 0 failed, 1 not published" in said.err
+    assert instance.get_runs_count() == before
 
 
 def test_synthetic_trips_do_not_replace_real_ones(apart: Taxi, said: Said, expected: Counts) -> None:

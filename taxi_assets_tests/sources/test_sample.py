@@ -18,7 +18,7 @@ import requests
 from taxi_assets.local.sample_source import SAMPLE_SOURCE, sample_url
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.sample.files import columns, make_month
-from taxi_assets.sources.sample.server import newest_month
+from taxi_assets.sources.sample.newest import newest_month
 from taxi_assets.sources.sample.trips import CHUNK_ROWS
 from taxi_assets.sources.source import TripSource
 from taxi_assets_tests.real_months import RealMonths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +137,17 @@ def test_what_cannot_be_started_is_refused_with_the_right_names(
     answer = outside.post("/runs", body)
     assert (answer.status_code, answer.json()["summary"]) == (status, summary)
     assert expected in answer.json()["expected"]
+    assert answer.json()["intact"] == "nothing was started or reported"
+    assert runs(outside) == before
+
+
+def test_a_month_that_is_not_published_is_refused(tmp_path: Path, outside: Webhook) -> None:
+    before = runs(outside)
+    with webhook(outside.taxi.having(TAXI_SOURCE_URL=tmp_path.as_uri())) as empty:
+        answer = empty.post("/runs", RUN)
+    assert answer.status_code == 404
+    assert answer.json()["summary"] == "green 2020-04 is not published yet."
+    assert f"nothing at {tmp_path.as_uri()}/green/" in answer.json()["found"]
     assert answer.json()["intact"] == "nothing was started or reported"
     assert runs(outside) == before
 

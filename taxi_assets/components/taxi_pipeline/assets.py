@@ -11,11 +11,13 @@ from taxi_assets.components import metadata
 from taxi_assets.environment import Environment, read_environment
 from taxi_assets.failures import InterruptibleRetryPolicy, dagster_failures
 from taxi_assets.files import work_folder
+from taxi_assets.instance.history import NOT_PUBLISHED_TAG
 from taxi_assets.pipeline import Lake, PipelineSpec
 from taxi_assets.pipeline_conflicts import refuse_mixing
 from taxi_assets.pipelines import read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.sources.download import held_file
+from taxi_assets.sources.errors import NotPublished
 from taxi_assets.sources.record import RawFile
 from taxi_assets.sources.resource import TripSourceResource
 from taxi_assets.stores.intermediate import require_unchanged
@@ -53,16 +55,25 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         io_manager_key="raw_files",
         pool="source",
         kinds={"file"},
+        output_required=False,
     )
-    def fetch(context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource) -> dg.Output[RawFile]:
+    def fetch(
+        context: dg.AssetExecutionContext, config: Fetch, trip_source: TripSourceResource
+    ) -> Iterator[dg.Output[RawFile]]:
         month = parse_month(context.partition_key)
         with dagster_failures(), progress.task(f"fetch {pipeline.name} {context.partition_key}", "bytes") as report:
             source = trip_source.source(config.source)
-            file = source.fetch(pipeline.service, month, force=config.force, progress=report)
+            try:
+                file = source.fetch(pipeline.service, month, force=config.force, progress=report)
+            except NotPublished as absent:
+                _note_absence(context, absent)
+                return
+        if NOT_PUBLISHED_TAG in context.run_tags:  # of the run that this one repeats
+            context.instance.add_run_tags(context.run_id, {NOT_PUBLISHED_TAG: "false"})
         if file.synthetic:
             context.instance.add_run_tags(context.run_id, {"taxi/made_up": "true"})
             context.log.warning("These trips are synthetic: they come from a sample source, not from TLC files.")
-        return dg.Output(
+        yield dg.Output(
             file,
             metadata={
                 "url": dg.MetadataValue.url(file.url),
@@ -77,6 +88,23 @@ def raw_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:
         )
 
     return fetch
+
+
+def _note_absence(context: dg.AssetExecutionContext, absent: NotPublished) -> None:
+    """Marks the run of a month that is not published. The steps after it are skipped, and so are the checks.
+
+    A failed run would leave the checks of the asset failed, whatever the months before have.
+    """
+    context.instance.add_run_tags(context.run_id, {NOT_PUBLISHED_TAG: "true"})
+    context.log_event(
+        dg.AssetObservation(
+            context.asset_key,
+            description=absent.summary,
+            partition=context.partition_key,
+            metadata={"not_published": True, **absent.details},
+        )
+    )
+    context.log.warning(f"Nothing is loaded: {absent}")
 
 
 def clean_taxi(pipeline: PipelineSpec) -> dg.AssetsDefinition:

@@ -19,20 +19,13 @@ from taxi_assets.files import private_folder
 from taxi_assets.sources.http import SAMPLE_HEADER
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP
 from taxi_assets.sources.sample.files import make_month, make_zones
+from taxi_assets.sources.sample.newest import newest_month
 from taxi_assets.trips.months import parse_month
 from taxi_assets.trips.registry import read_service, service_names
 
 HEALTHY = "sample source"
-PUBLISHED_AFTER = 3
-"""The months from the beginning of a month to its publication."""
 MAKER = "v1"
 """The folder of the files; raise it with every change of what is generated."""
-
-
-def newest_month(today: date) -> date:
-    """The newest month that the TLC would have published: a file comes about two months after its month's end."""
-    months = today.year * 12 + today.month - 1 - PUBLISHED_AFTER
-    return date(months // 12, months % 12 + 1, 1)
 
 
 def application(folder: Path) -> Starlette:
