@@ -105,6 +105,7 @@ def state(waiting: Waiting) -> tuple[int, int, dict[str, int]]:
 def test_each_reason_is_named_and_nothing_is_changed(waiting: Waiting) -> None:
     month = waiting.months[-1]
     waiting.publish(month, 3)
+    measured = planned(waiting, month).measured  # in the tests before
     assert waiting.run(waiting.look()[0][month_name(month)]).success
     before = state(waiting)
     (skipped,) = planned(waiting, month).months
@@ -112,7 +113,7 @@ def test_each_reason_is_named_and_nothing_is_changed(waiting: Waiting) -> None:
     forced = planned(waiting, month, force=True)
     assert forced.months[0].reasons == ["forced"]
     assert forced.bytes == skipped_size(waiting, month)
-    assert forced.measured == 1
+    assert forced.measured == measured + 1
     assert forced.seconds
     rule = Rule(column="trip_distance", at_most=0)
     changed = waiting.pipeline.model_copy(update={"reject": [*waiting.pipeline.reject, rule]})
