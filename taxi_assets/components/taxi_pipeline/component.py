@@ -14,11 +14,13 @@ from taxi_assets.automation.schedules import schedule
 from taxi_assets.components import metadata
 from taxi_assets.components.taxi_pipeline import assets, checks
 from taxi_assets.components.taxi_pipeline.assets import months_since
+from taxi_assets.components.taxi_pipeline.scaffolder import PipelineScaffolder
 from taxi_assets.components.yaml_component import YamlComponent
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipelines import read_files
 
 
+@dg.scaffold_with(PipelineScaffolder)
 class TaxiPipeline(PipelineSpec, YamlComponent):
     """One taxi service: its files are fetched month by month, cleaned, and loaded into the stores.
 
