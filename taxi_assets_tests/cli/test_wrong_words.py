@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,15 @@ def test_a_wrong_run_says_what_is_wrong(words: list[str], expected: str, more: l
     done = CliRunner().invoke(app, ["run", "yellow", *words, *more])
     assert isinstance(done.exception, UsageError)
     assert expected in done.exception.summary
+
+
+def test_unknown_settings_are_named_once_on_stderr_and_not_by_child_processes(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "taxi"), "status"]
+    shell = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    shell |= {"HOME": str(tmp_path), "TAXI_HOME": str(tmp_path / "home"), "GCS_BUKET": "s3cret"}
+    said = subprocess.run(command, env=shell, capture_output=True, text=True, check=True)
+    assert said.stderr.count("GCS_BUKET (shell) is no setting, and has no effect: did you mean GCS_BUCKET?") == 1
+    assert "GCS_BUKET" not in said.stdout
+    assert "s3cret" not in said.stderr + said.stdout
+    child = subprocess.run(command, env={**shell, "_TAXI_WARNED": "1"}, capture_output=True, text=True, check=True)
+    assert "GCS_BUKET" not in child.stderr
