@@ -206,7 +206,7 @@ def test_the_mended_file_is_loaded(loaded: Taxi, web: FaultyServer) -> None:
         (["yelow", "--months", MONTH], ["'yelow'", "green, yellow"]),
         (["yellow", "--months", "2021-13"], ["'2021-13' is not a month", "like 2021-01"]),
         (["yellow", "--months", "2021-03:2021-01"], ["run backwards", "2021-01:2021-03"]),
-        (["yellow", "--months", "2018-12"], ["before the pipeline's first month", "2019-01 or later"]),
+        (["yellow", "--months", "2018-12"], ["does not know yellow 2018-12", "2019-01 or a later month"]),
         (["yellow", "--months", "2098-01"], ["is not published yet: the month is not over"]),
         (["yellow", "--months", MONTH, "--only", "mysql"], ["no store 'mysql'", "one of: postgres"]),
     ],
