@@ -5,6 +5,7 @@ A file is read when its service is asked for, once in a process.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -45,7 +46,7 @@ _TYPES = {AMOUNT: (ColumnType.DOUBLE,), VENDOR: _NUMBERS, **dict.fromkeys(ZONES,
 
 def _month(value: Any) -> Any:
     try:
-        return parse_month(value) if isinstance(value, str) else value
+        return parse_month(str(value))
     except TaxiError:
         raise Refused("a year and a month, like 2021-01") from None
 
@@ -80,6 +81,8 @@ class ColumnDeclaration(_Section):
             raise Refused("the type date and no `sources` beside `day_of`", below=("day_of",))
         if not self.required and (self.required_from or self.required_until):
             raise Refused("true beside `required_from` or `required_until`", below=("required",))
+        if self.required_from and self.required_until and self.required_until < self.required_from:
+            raise Refused("`required_from` or a later month", below=("required_until",))
         if self.type not in (allowed := _TYPES.get(self.name, (self.type,))):
             raise Refused(f"{' or '.join(allowed)}, the type of each {self.name}", below=("type",))
         return self
@@ -138,7 +141,7 @@ class ServiceDeclaration(_Section):
 
 def service_names(folder: Path | None = None) -> list[str]:
     """The services that a file declares."""
-    return sorted(path.stem for path in (folder or FOLDER).glob("[a-z]*.yaml"))
+    return sorted(path.stem for path in (folder or FOLDER).glob("*.yaml") if path.name != SHARED)
 
 
 def service_file(name: str, folder: Path | None = None) -> Path:
@@ -187,6 +190,9 @@ def _read_service(name: str, folder: Path) -> Service:
             next_step=f"correct the name, or declare the service in {path.name} there",
         )
     file = _with_shared_columns(YamlFile.read(path))
+    if not re.fullmatch(NAME, name):
+        expected = "a name of lower-case letters, digits and underscores, a letter first"
+        raise InvalidYaml(path, [file.mistake((), f"a file of the name {path.name}", expected)])
     return file.validated(ServiceDeclaration).service(name)
 
 
@@ -213,4 +219,7 @@ def _shared_columns(folder: Path) -> Mapping[str, ColumnDeclaration]:
     file = YamlFile.read(path)
     if not isinstance(file.document, dict):
         raise InvalidYaml(path, [file.mistake((), str(file.document), "columns by their names")])
+    if named := [name for name, column in file.document.items() if isinstance(column, dict) and "name" in column]:
+        expected = "no name: the key above is the column's"
+        raise InvalidYaml(path, [file.mistake((name, "name"), "a name", expected) for name in named])
     return {name: file.validated(ColumnDeclaration, name, name=name) for name in file.document}

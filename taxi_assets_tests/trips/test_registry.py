@@ -95,6 +95,7 @@ KEYS = "one of: name, type, description, sources, unit, required, required_from,
         (lambda s: s.pop("title"), "title", "For people", None),
         (lambda s: s.update(titel="x"), "titel", "one of: title, first_month", "title"),
         (lambda s: s.update(first_month="2020-13"), "first_month", "a year and a month, like 2021-01", None),
+        (lambda s: s.update(first_month=date(2020, 1, 15)), "first_month", "a year and a month, like 2021-01", None),
         (lambda s: s.update(pickup="pickup_time"), "pickup", "a column of the type datetime", "pickup_datetime"),
         (lambda s: s.update(dropoff="pu_location_id"), "dropoff", "one of: pickup_datetime, dropoff_datetime", None),
         (lambda s: s.update(columns=[]), "columns", "at least 1 item", None),
@@ -109,6 +110,12 @@ KEYS = "one of: name, type, description, sources, unit, required, required_from,
             lambda s: s["columns"][0].update(required=False, required_from="2021-01"),
             "columns[0].required",
             "true beside `required_from`",
+            None,
+        ),
+        (
+            lambda s: s["columns"][0].update(required_from="2021-02", required_until="2021-01"),
+            "columns[0].required_until",
+            "`required_from` or a later month",
             None,
         ),
         (lambda s: s["columns"].append(s["columns"][0]), "columns[7]", "each once", None),
@@ -132,10 +139,25 @@ def test_what_is_wrong_is_named_with_its_place(
     assert f"{tmp_path / 'livery.yaml'}, line " in raised.value.details["Where"]
 
 
-def test_a_mistake_in_a_shared_column_names_its_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shared", "key"),
+    [
+        ("station: {type: bigint, sources: [StationID]}", "station.description"),
+        (SHARED_COLUMNS.replace("{", "{name: stop, "), "station.name"),
+    ],
+)
+def test_a_mistake_in_a_shared_column_names_its_file(tmp_path: Path, shared: str, key: str) -> None:
     declare(tmp_path, ALL_OF_A_COLUMN, "bike")
-    (tmp_path / SHARED).write_text("station: {type: bigint, sources: [StationID]}")
+    (tmp_path / SHARED).write_text(shared)
     with pytest.raises(InvalidYaml) as raised:
         read_service("bike", tmp_path)
     assert raised.value.details["Where"].startswith(str(tmp_path / SHARED))
-    assert "station.description" in raised.value.summary
+    assert key in raised.value.summary
+
+
+def test_a_file_whose_name_is_none_of_a_service_is_refused(tmp_path: Path) -> None:
+    declare(tmp_path, SERVICE, "Livery-cars")
+    assert service_names(tmp_path) == ["Livery-cars"]
+    with pytest.raises(InvalidYaml) as raised:
+        read_service("Livery-cars", tmp_path)
+    assert raised.value.details["Found"] == "a file of the name Livery-cars.yaml"
