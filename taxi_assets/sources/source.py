@@ -137,6 +137,10 @@ _REAL_STORES = ("postgres_host", "gcs_bucket")
 _NAMES = {url: name for name, url in SOURCES.items()}
 
 
+LATE_MONTHS = 6
+"""A month that is missing so many months after its beginning is not worth waiting for."""
+
+
 def _not_published(service: str, month: date, urls: list[str]) -> NotPublished:
     """The error of a month that its source lacks: one that may come, or a gap in a folder."""
     name = f"{service} {month_name(month)}"
@@ -147,12 +151,14 @@ def _not_published(service: str, month: date, urls: list[str]) -> NotPublished:
             found="nothing at " + " and ".join(urls) + f"; the newest file there is {newest}",
             next_step=f"add the file, choose another month, or {OTHER_SOURCE}",
         )
+    today = date.today()
+    late = (today.year - month.year) * 12 + today.month - month.month > LATE_MONTHS
+    wait = "the TLC publishes a month about two months after its end: try again then, choose an earlier month, or "
     return NotPublished(
         f"{name} is not published yet.",
         expected="the month's file, as gzipped CSV or as Parquet",
         found="nothing at " + " and ".join(urls),
-        next_step="the TLC publishes a month about two months after its end: try again then, choose an earlier month, "
-        f"or {OTHER_SOURCE}",
+        next_step=f"{'choose another month, or ' if late else wait}{OTHER_SOURCE}",
     )
 
 

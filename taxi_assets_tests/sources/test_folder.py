@@ -58,8 +58,12 @@ def test_probe_and_unpublished_months(folder: TripSource, csv_body: bytes) -> No
     assert found.bytes == len(csv_body)
     assert folder.fetch("yellow", MONTH).etag == found.etag
     assert folder.probe("yellow", date(2021, 2, 1)) is None
-    with pytest.raises(NotPublished, match="yellow 2021-02 is not published yet"):
+    with pytest.raises(NotPublished, match="yellow 2021-02 is not published yet") as old:
         folder.fetch("yellow", date(2021, 2, 1))
+    assert "try again" not in old.value.details["Next"]
+    with pytest.raises(NotPublished, match="is not published yet") as young:
+        folder.fetch("yellow", date.today().replace(day=1))
+    assert "try again" in young.value.details["Next"]
 
 
 def test_a_gap_in_a_folder_is_no_month_that_comes_later(folder: TripSource) -> None:
