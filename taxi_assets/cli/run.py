@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime
 from taxi_assets.automation.absent import absent_months
 from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
 from taxi_assets.cli.database import reader
-from taxi_assets.cli.local_backfill import LocalBackfill
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted, print_unloaded
 from taxi_assets.cli.screen import escaped, messages, table
@@ -80,6 +79,8 @@ def _run(
 ) -> dict[date, Outcome]:
     if not months:
         return {}
+    from taxi_assets.cli.local_backfill import LocalBackfill
+
     name = f"{pipeline.name} {month_name(months[0])} to {month_name(months[-1])}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     tags = {"taxi/backfill": name} if len(months) > 1 else {}
     return LocalBackfill(pipeline, stores, options, tags).run(months)

@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from taxi_assets.files import private_folder, private_process
 from taxi_assets.local.access import access_from_environment, guarded
-from taxi_assets.local.bigquery_files import OBJECTS, UPLOADS, ReadOnlyFiles, confine, refused, resolve
 from taxi_assets.local.cloud_storage import objects_folder
 from taxi_assets.local.service import LocalServer, publish
 
@@ -63,6 +62,8 @@ def _patch_files(objects: Path, uploads: Path) -> None:
     from bqemulator.domain.errors import InvalidQueryError
     from bqemulator.jobs import executor
     from bqemulator.storage.engine import DuckDBEngine
+
+    from taxi_assets.local.bigquery_files import OBJECTS, UPLOADS, ReadOnlyFiles, confine, refused, resolve
 
     files = ReadOnlyFiles({OBJECTS: objects, UPLOADS: uploads})
     start, execute = DuckDBEngine.start, DuckDBEngine.execute

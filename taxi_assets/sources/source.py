@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taxi_assets.environment import SAMPLE, Environment
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
-from taxi_assets.sources.download import Progress, Request, fetch_file, read_record
 from taxi_assets.sources.errors import OTHER_SOURCE, NotFound, NotPublished, SourceError
 from taxi_assets.sources.folder import FileTransport, newest_file, require_folder
 from taxi_assets.sources.http import HttpTransport
@@ -25,6 +25,9 @@ from taxi_assets.sources.record import Published, RawFile, SourceFile
 from taxi_assets.sources.retry import RetryPolicy, with_retries
 from taxi_assets.sources.transport import Transport
 from taxi_assets.trips.months import month_name
+
+if TYPE_CHECKING:
+    from taxi_assets.sources.download import Progress
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class TripSource:
             SourceUnavailable: The source does not deliver now.
             SourceError: The source refuses, or its file is broken.
         """
+        from taxi_assets.sources.download import Request, fetch_file
+
         with self._transport() as transport:
             for layout in LAYOUTS:
                 address = layout.address(self.url, service, month)
@@ -79,6 +84,8 @@ class TripSource:
         self, path: str = ZONE_LOOKUP, *, force: bool = False, progress: Progress | None = None
     ) -> SourceFile:
         """Fetches a small CSV table of the source: the taxi zones. Raises what `fetch` raises."""
+        from taxi_assets.sources.download import Request, fetch_file
+
         address = join(self.url, path)
         request = Request(address, redacted(address), self.folder / path, CsvCheck, force, progress)
         with self._transport() as transport:
@@ -113,6 +120,8 @@ class TripSource:
 
     def has(self, service: str, month: date, published: Published) -> bool:
         """Whether this version of a month's file is on this machine, so that `fetch` would fetch nothing."""
+        from taxi_assets.sources.download import read_record
+
         layout = next(layout for layout in LAYOUTS if layout.name == published.layout)
         record = read_record(self._target(layout, service, month))
         return record is not None and record.validators == published.validators
