@@ -6,12 +6,13 @@ store has is loaded, also if a run was killed before it wrote the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from taxi_assets.automation.records import cloud_records, postgres_records
+from taxi_assets.automation.records import Records, cloud_records, postgres_records
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.settings import settings
 from taxi_assets.sources.layouts import LayoutName
@@ -104,7 +105,8 @@ def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = Fals
     Args:
         connection: A connection of the reader.
         wanted: The months; stores are asked for those of them that the ledger knows.
-        whole: Whether only months matter that every store has: the others are not asked for any further.
+        whole: Whether only months matter that every store has. PostgreSQL's record is the ledger: a month that it lacks
+            there is not asked for in the other stores.
 
     Raises:
         TaxiError: A store does not answer: nothing is known then.
@@ -112,16 +114,28 @@ def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = Fals
     full = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
     ledger = {(entry.store, entry.source_month): entry for entry in full}
     identity = ledger_identity(connection)
-    known = {month for _, month in ledger}
-    found: dict[date, list[_Found]] = {month: [] for month in wanted.months}
-    for store in wanted.stores:
-        asked = {month for month in known if not whole or all(one.load for one in found[month])}
-        records = (
-            postgres_records(connection, full) if store == "postgres" else cloud_records(wanted.pipeline, store, asked)
-        )
-        for month in wanted.months:
-            found[month].append(_found(store, ledger.get((store, month)), records.get(month), identity))
+    needed = {"postgres"} & set(wanted.stores) if whole else set()
+    known = {month for _, month in ledger if all((store, month) in ledger for store in needed)}
+    records = _records(connection, wanted, full, known)
+    found = {
+        month: [_found(store, ledger.get((store, month)), records[store].get(month), identity) for store in records]
+        for month in wanted.months
+    }
     return {month: _loaded(wanted.pipeline, each) for month, each in found.items()}
+
+
+def _records(
+    connection: Connection, wanted: MonthSelection, full: Sequence[LoadEntry], months: Collection[date]
+) -> dict[str, Records]:
+    """Store → its record. The stores are asked side by side."""
+    with ThreadPoolExecutor(len(wanted.stores), "records") as pool:
+        asked = {
+            store: pool.submit(cloud_records, wanted.pipeline, store, months)
+            for store in wanted.stores
+            if store != "postgres"
+        }
+        postgres = postgres_records(connection, full) if "postgres" in wanted.stores else {}
+        return {store: asked[store].result() if store in asked else postgres for store in wanted.stores}
 
 
 def outdated_months(connection: Connection, pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:

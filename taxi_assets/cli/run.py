@@ -15,6 +15,7 @@ from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_
 from taxi_assets.cli.screen import escaped, messages, table
 from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
+from taxi_assets.local.services import begin_starting
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import refuse_mixing
 from taxi_assets.pipelines import pipeline_for, read_pipelines
@@ -56,6 +57,7 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
         messages().print(f"No month of {name} is loaded by older rules or columns.")
         return 0
     wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
+    begin_starting(settings(), stores, options.source)
     done = [] if options.force or options.limit else _already_loaded(wanted, source)
     for month in done:
         messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
+from taxi_assets.errors import TaxiError
 from taxi_assets.local import postgres
 from taxi_assets.local.bigquery import BIGQUERY
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE
@@ -58,6 +61,32 @@ SERVICES = {
     "Cloud Storage emulator": _server(CLOUD_STORAGE, _no_cloud),
     "BigQuery emulator": _server(BIGQUERY, _no_cloud),
 }
+
+
+_OF_STORES = {"lake": "Cloud Storage emulator", "bigquery": "BigQuery emulator"}
+
+
+def begin_starting(settings: Settings, stores: Collection[str], source: str | None = None) -> None:
+    """Starts the services that a load into these stores needs, side by side, and does not wait for them.
+
+    Whoever needs one waits for it, or starts it anew: the error of a start that fails is raised there.
+
+    Args:
+        settings: The settings.
+        stores: The stores.
+        source: The source that the load names instead of TAXI_SOURCE_URL.
+    """
+    names = {"PostgreSQL", *(_OF_STORES[store] for store in stores if store in _OF_STORES)}
+    if source is None:
+        names.add("sample source")
+    for name, service in needed(settings).items():
+        if name in names and service.address(settings.taxi_home) is None:
+            Thread(target=_start, args=(service, settings), name=f"start {name}", daemon=True).start()
+
+
+def _start(service: EmbeddedService, settings: Settings) -> None:
+    with suppress(TaxiError, OSError):
+        service.start(settings)
 
 
 def needed(settings: Settings) -> dict[str, EmbeddedService]:
