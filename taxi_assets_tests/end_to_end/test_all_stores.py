@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,22 @@ MONTHS = "2020-04:2020-09"
 APRIL = "2020-04"
 CSV = f"/green/green_tripdata_{APRIL}.csv.gz"
 NAMES = [f"2020-{month:02}" for month in range(4, 10)]
+HEAVY = {
+    "alembic": "migrates a ledger",
+    "dagster": "runs a month",
+    "dagster_gcp": "makes the clients of a run",
+    "fsspec": "is for the process of the emulator",
+    "google.api_core": "0.1 s, for errors alone",
+    "google.auth": "is for Google itself, not for emulators",
+    "google.cloud.bigquery": "imports pandas",
+    "google.cloud.storage": "0.2 s; the quick look asks over the JSON API",
+    "numpy": "comes with pyarrow",
+    "pandas": "0.4 s",
+    "pyarrow": "reads and writes trips",
+    "rich.progress": "shows a run",
+    "sqlalchemy": "is for Dagster's records",
+}
+"""Libraries that a command without a load does not import, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +144,33 @@ def test_the_same_again_changes_no_count(half_year: Taxi, kept: dict[str, int]) 
     half_year.well("run", "green", "--months", APRIL, "--force")
     stand_everywhere(half_year, kept)
     assert objects(half_year, "green/") == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "green", "--months", MONTHS),
+        ("sql", "select 1"),
+        ("log", "green"),
+        ("status",),
+    ],
+    ids=lambda words: str(words[0]),
+)
+def test_a_command_that_loads_nothing_imports_no_library_of_the_loads(half_year: Taxi, words: tuple[str, ...]) -> None:
+    program = """
+import sys
+from taxi_assets.cli.app import main
+try:
+    main()
+finally:
+    print(*sorted(set(sys.modules) & set(HEAVY)), file=open("imported", "w"))
+"""
+    command = [sys.executable, "-c", f"HEAVY = {sorted(HEAVY)}{program}", *words]
+    done = subprocess.run(
+        command, cwd=half_year.cwd, env=half_year.environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert (half_year.cwd / "imported").read_text().split() == []
 
 
 @pytest.fixture(scope="module")
