@@ -121,7 +121,7 @@ def pipeline_for(name: str) -> PipelineSpec:
     Raises:
         UsageError: Its file is broken, or there is none; the error names those that there are, and the nearest.
     """
-    found = read_files()
+    found = read_files(FOLDER)
     if name in found.valid:
         return found.valid[name]
     if name in found.broken:
