@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -221,7 +221,7 @@ def places(shell: Mapping[str, str]) -> dict[str, Mapping[str, str | None]]:
         return {"shell": shell, ".env.local": local, ".env": common}
     name = f".env.{profile}"
     if not (PROJECT_ROOT / name).exists():
-        raise TaxiError(
+        raise UsageError(
             f"The profile {profile!r} has no file.",
             expected=f"the file {name} in {PROJECT_ROOT}",
             next_step="write that file, or unset TAXI_PROFILE",
@@ -234,7 +234,7 @@ def _values(file: str) -> Mapping[str, str | None]:
     try:
         return dotenv_values(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise TaxiError(
+        raise UsageError(
             "A file of settings cannot be read.",
             expected="lines like POSTGRES_HOST=db.example.com, as text in UTF-8",
             found=error.strerror if isinstance(error, OSError) else str(error),
@@ -269,7 +269,7 @@ def _invalid(error: ValidationError, origins: Mapping[str, str]) -> TaxiError:
     # A pattern says nothing to most people; what is expected says it in words.
     pattern = first["type"] == "string_pattern_mismatch"
     reason = "it has another form" if pattern else first["msg"].removeprefix("Value error, ")
-    return TaxiError(
+    return UsageError(
         f"The setting {field.upper()} cannot be used: {reason}.",
         expected=str(Settings.model_fields[field].description),
         found="(redacted)" if _is_secret(field) else repr(without_credentials(str(first["input"]))),

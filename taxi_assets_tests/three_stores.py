@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from taxi_assets.cli import verify
+from taxi_assets.cli.results import Format
 from taxi_assets.components.taxi_pipeline.assets import months_since
 from taxi_assets.local import postgres as embedded
 from taxi_assets.pipelines import pipeline_for
@@ -78,7 +80,8 @@ class ThreeStores:
         """The exit code of `taxi verify yellow`, and what it says."""
         text = io.StringIO()
         self.patch.setattr(verify, "messages", lambda: Console(file=text, width=500))
-        return verify.verify_loads("yellow", months), text.getvalue()
+        with contextlib.redirect_stdout(text):
+            return verify.verify_loads("yellow", months, Format.TABLE), text.getvalue()
 
     def execute(self, statement: str, role: str = OWNER) -> None:
         """Runs a statement in PostgreSQL."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 
 app = typer.Typer(
     name="taxi",
@@ -31,6 +31,7 @@ Months = Annotated[
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="print CSV, for machines")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document, for machines")]
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
 
 _WARNED = "_TAXI_WARNED"
@@ -61,13 +62,17 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be fetched, loaded and skipped, and change nothing")
     ] = False,
+    csv: Csv = False,
+    json: Json = False,
 ) -> None:
     """Fetch, clean and load months of a pipeline."""
     from taxi_assets.cli.options import RunOptions
+    from taxi_assets.cli.results import chosen_format
 
+    form = chosen_format(csv=csv, json=json)
     options = RunOptions(force, source, limit)
     if follow is not None:
-        if pipeline or months or only or detach or dry_run or options != RunOptions():
+        if pipeline or months or only or detach or dry_run or csv or json or options != RunOptions():
             raise typer.BadParameter("it takes no pipeline and no other option", param_hint="--follow")
         from taxi_assets.cli.follow import follow as show
 
@@ -77,22 +82,25 @@ def run(
     if dry_run:
         from taxi_assets.cli.dry_run import print_plan
 
-        print_plan(pipeline, months, tuple(only or ()), options)
+        print_plan(pipeline, months, tuple(only or ()), options, form)
         return
     from taxi_assets.cli.run import run_months
 
-    raise typer.Exit(run_months(pipeline, months, tuple(only or ()), options, detach=detach))
+    raise typer.Exit(run_months(pipeline, months, tuple(only or ()), options, form, detach=detach))
 
 
 @app.command()
 def verify(
     pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all that are loaded")] = None,
+    csv: Csv = False,
+    json: Json = False,
 ) -> None:
     """Compare ledger, each store's own record and what stands in it, rejected rows included: rows and cents."""
+    from taxi_assets.cli.results import chosen_format
     from taxi_assets.cli.verify import verify_loads
 
-    raise typer.Exit(verify_loads(pipeline, months))
+    raise typer.Exit(verify_loads(pipeline, months, chosen_format(csv=csv, json=json)))
 
 
 @app.command()
@@ -100,11 +108,13 @@ def log(
     pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
     months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
     csv: Csv = False,
+    json: Json = False,
 ) -> None:
     """List the loads: when, who or what started them, the file, the code, the configuration, the row counts."""
     from taxi_assets.cli.log import show_log
+    from taxi_assets.cli.results import chosen_format
 
-    raise typer.Exit(show_log(pipeline, months, csv=csv))
+    raise typer.Exit(show_log(pipeline, months, chosen_format(csv=csv, json=json)))
 
 
 @app.command()
@@ -125,27 +135,30 @@ def webhook() -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(csv: Csv = False, json: Json = False) -> None:
     """Test each connection, and show where each setting came from."""
     from taxi_assets.cli.doctor import check_connections
+    from taxi_assets.cli.results import chosen_format
 
-    raise typer.Exit(check_connections())
+    raise typer.Exit(check_connections(chosen_format(csv=csv, json=json)))
 
 
 @app.command()
-def sql(query: Query, csv: Csv = False) -> None:
+def sql(query: Query, csv: Csv = False, json: Json = False) -> None:
     """Query PostgreSQL as the role that can only read."""
     from taxi_assets.cli.query import query_postgres
+    from taxi_assets.cli.results import chosen_format
 
-    query_postgres(query, csv=csv)
+    query_postgres(query, chosen_format(csv=csv, json=json))
 
 
 @app.command()
-def bq(query: Query, csv: Csv = False) -> None:
+def bq(query: Query, csv: Csv = False, json: Json = False) -> None:
     """Query BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
     from taxi_assets.cli.query import query_bigquery
+    from taxi_assets.cli.results import chosen_format
 
-    query_bigquery(query, csv=csv)
+    query_bigquery(query, chosen_format(csv=csv, json=json))
 
 
 @app.command()
@@ -165,15 +178,16 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(csv: Csv = False, json: Json = False) -> None:
     """Show which local services run."""
+    from taxi_assets.cli.results import chosen_format
     from taxi_assets.cli.services import show_status
 
-    show_status()
+    show_status(chosen_format(csv=csv, json=json))
 
 
 def main() -> None:
-    """Runs the command; a `TaxiError` ends it with exit code 1 and without a stack trace."""
+    """Runs the command; an error ends it without a stack trace: with exit code 2 if it was asked wrongly, else 1."""
     try:
         if "--help" not in sys.argv[1:]:
             from taxi_assets.instance.home import set_dagster_home
@@ -185,7 +199,7 @@ def main() -> None:
         from taxi_assets.cli.screen import show_error
 
         show_error(error)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     except OSError as error:
         if not (shown := _home_error(error)):
             raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-from taxi_assets.cli.screen import escaped, messages, show_error, table
+from taxi_assets.cli.results import Format, print_document, print_table
+from taxi_assets.cli.screen import escaped, messages, show_error
 from taxi_assets.errors import TaxiError
 from taxi_assets.settings import Settings, settings
 from taxi_assets.unknown_settings import unknown_settings
@@ -118,9 +120,9 @@ CONNECTION_TESTS = (
 _MARKS = {"ok": "[green]ok[/]", "failed": "[bold red]failed[/]", "unknown": "[bold red]unknown[/]"}
 
 
-def check_connections() -> int:
+def check_connections(form: Format) -> int:
     """Prints the result of each test and every setting; returns 1 if a test failed or a name is no setting."""
-    rows = table("connection", "", "found", "seconds", right=("seconds",))
+    tests: list[dict[str, Any]] = []
     errors: list[TaxiError] = []
     for test in CONNECTION_TESTS:
         began = time.monotonic()
@@ -129,19 +131,35 @@ def check_connections() -> int:
         except TaxiError as error:
             errors.append(error)
             state, answer = "failed", error.summary
-        rows.add_row(test.name, _MARKS.get(state, state), escaped(answer), f"{time.monotonic() - began:.2f}")
-    messages().print(rows)
-    messages().print()
-    listed = table("setting", "value", "from", "")
-    for name, value, origin, state in setting_rows():
-        listed.add_row(escaped(name), escaped(value), origin, _MARKS.get(state, state))
-    messages().print(listed)
+        seconds = round(time.monotonic() - began, 2)
+        tests.append({"connection": test.name, "state": state, "found": answer, "seconds": seconds})
+    unknown = unknown_settings()
+    if form is Format.TABLE:
+        _print_tables(tests)
+    else:
+        names = ("setting", "value", "from", "state")
+        listed = [dict(zip(names, row, strict=True)) for row in setting_rows()]
+        ok = not (errors or unknown)
+        print_document({"ok": ok, "connections": tests, "settings": listed}, tests, form)
     for failure in errors:
         show_error(failure)
-    unknown = unknown_settings()
     for setting in unknown:
         messages().print(f"[yellow]Warning:[/] {escaped(str(setting))}", soft_wrap=True)
     return 1 if errors or unknown else 0
+
+
+def _print_tables(tests: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        [test["connection"], _MARKS.get(test["state"], test["state"]), escaped(test["found"]), f"{test['seconds']:.2f}"]
+        for test in tests
+    ]
+    print_table(["connection", "", "found", "seconds"], rows, right=("seconds",), sparse=True)
+    print()
+    listed = [
+        [escaped(name), escaped(value), origin, _MARKS.get(state, state)]
+        for name, value, origin, state in setting_rows()
+    ]
+    print_table(["setting", "value", "from", ""], listed, sparse=True)
 
 
 def _result(test: ConnectionTest, settings: Settings) -> tuple[str, str]:

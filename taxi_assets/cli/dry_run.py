@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taxi_assets.automation.loaded import MonthSelection, entries, outdated_months
-from taxi_assets.automation.plan import Asked, Plan, Step, make_plan
+from taxi_assets.automation.plan import Asked, Plan, PlannedMonth, Step, make_plan
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.options import RunOptions
+from taxi_assets.cli.results import Format, print_document, print_table, standard_output
 from taxi_assets.cli.run import OUTDATED, STORE_NAMES, available, chosen_stores, refuse_synthetic
-from taxi_assets.cli.screen import console, escaped, messages, table
+from taxi_assets.cli.screen import escaped, messages
 from taxi_assets.environment import SAMPLE, Environment
 from taxi_assets.pipeline_conflicts import refuse_mixing
 from taxi_assets.pipelines import pipeline_for, read_pipelines
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
 
-def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions) -> None:
+def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions, form: Format) -> None:
     """Prints what a run would do: what it fetches, loads and skips, why, where, and how long it takes.
 
     Args:
@@ -34,6 +35,7 @@ def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions)
         months: A month, a range, or `outdated`.
         only: The stores to load; empty: all.
         options: The options of the run.
+        form: How it is printed.
 
     Raises:
         TaxiError: The run would be refused; or the source or a store does not answer.
@@ -56,11 +58,19 @@ def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions)
             chosen = parse_months(months)
         if not chosen:
             messages().print(f"No month of {name} is loaded by older rules or columns.")
+            if form is not Format.TABLE:
+                print_document({"pipeline": name, "months": []}, [], form)
             return
         wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
         if connection and asked.synthetic and not (asked.force or asked.limit):
             refuse_synthetic(entries(connection, wanted))
-        _print(make_plan(connection, wanted, asked))
+        plan = make_plan(connection, wanted, asked)
+    if form is Format.TABLE:
+        _print(plan)
+    else:
+        document = {"pipeline": plan.pipeline, "source": plan.source, "places": dict(plan.places)}
+        months_planned = [_month(month) for month in plan.months]
+        print_document({**document, "seconds": plan.seconds, "months": months_planned}, months_planned, form)
 
 
 @contextmanager
@@ -74,21 +84,27 @@ def _database() -> Iterator[Connection | None]:
 
 
 def _print(plan: Plan) -> None:
-    out = console(sys.stdout)
+    out = standard_output()
     numbers = ("bytes to fetch", "BigQuery jobs", "seconds")
-    rows = table("month", "", "why", *numbers, right=numbers)
+    rows = []
     for month in plan.months:
         loads = month.step is Step.LOAD
         unknown = "generated" if plan.source == SAMPLE else "not known"
         size = unknown if month.bytes is None else f"{month.bytes:,}"
         seconds = "not known" if month.seconds is None else f"{month.seconds:.1f}"
-        numbers = (size, str(month.jobs), seconds) if loads else ("", "", "")
-        rows.add_row(month_name(month.month), month.step, escaped("; ".join(month.reasons)), *numbers)
-    out.print(rows)
+        counts = (size, str(month.jobs), seconds) if loads else ("", "", "")
+        rows.append([month_name(month.month), str(month.step), escaped("; ".join(month.reasons)), *counts])
+    print_table(["month", "", "why", *numbers], rows, right=numbers, sparse=True, out=out)
     out.print(f"\nfrom {plan.source}", markup=False, soft_wrap=True)
     for store, place in plan.places.items():
         out.print(f"into {STORE_NAMES[store]}: {place}", markup=False, soft_wrap=True)
     out.print(_summary(plan), markup=False, soft_wrap=True)
+
+
+def _month(month: PlannedMonth) -> dict[str, Any]:
+    """A month of the plan, for machines."""
+    planned = asdict(month) | {"month": month_name(month.month), "reasons": "; ".join(month.reasons)}
+    return planned if month.step is Step.LOAD else planned | {"bytes": None, "jobs": None, "seconds": None}
 
 
 def _summary(plan: Plan) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from taxi_assets.cli.broken_files import show_broken_files
 from taxi_assets.cli.database import reader
-from taxi_assets.cli.query import print_rows
+from taxi_assets.cli.results import Format, print_rows
 from taxi_assets.pipelines import pipeline_for
 from taxi_assets.stores.postgres.load_log import log_exists
 from taxi_assets.trips.months import parse_months
@@ -30,8 +31,8 @@ _NAMES = [
 _SHORT = 12
 
 
-def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> int:
-    """Prints the loads; CSV has checksums and run numbers in full.
+def show_log(pipeline: str | None, months: str | None, form: Format) -> int:
+    """Prints the loads; CSV and JSON have checksums and run numbers in full.
 
     Without a name, it also prints what is wrong with broken files, and returns 1 if there is one; else 0.
 
@@ -43,12 +44,16 @@ def show_log(pipeline: str | None, months: str | None, *, csv: bool) -> int:
         "months": parse_months(months) if months is not None else None,
     }
     with reader() as connection:
-        if not log_exists(connection):
-            print_rows(_NAMES, [], csv=csv)
+        rows = connection.execute(_QUERY, parameters) if log_exists(connection) else ()
+        if form is Format.JSON:
+            print_rows([name.replace(" ", "_") for name in _NAMES], rows, form)
         else:
-            rows = ([_cell(value, csv) for value in row] for row in connection.execute(_QUERY, parameters))
-            print_rows(_NAMES, rows, csv=csv)
+            print_rows(_NAMES, (_cells(row, full=form is Format.CSV) for row in rows), form)
     return 0 if pipeline else show_broken_files()
+
+
+def _cells(row: Sequence[Any], full: bool) -> list[str]:
+    return [_cell(value, full) for value in row]
 
 
 def _cell(value: Any, full: bool) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from taxi_assets.cli.screen import escaped, messages, show_error, table
+from taxi_assets.cli.results import print_table
+from taxi_assets.cli.screen import escaped, messages, show_error
 from taxi_assets.sources.errors import NotPublished
 from taxi_assets.trips.months import month_name
 
@@ -39,12 +40,12 @@ def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
     unloaded = {month: outcome for month, outcome in outcomes.items() if outcome.status != Status.LOADED}
     if not unloaded:
         return
-    rows = table("month", "", "why")
+    rows = []
     for month, outcome in sorted(unloaded.items()):
         mark = _MARKS.get(outcome.status, "left")
-        rows.add_row(month_name(month), mark, escaped(outcome.reason or outcome.status))
+        rows.append([month_name(month), mark, escaped(outcome.reason or outcome.status)])
     messages().print()
-    messages().print(rows)
+    print_table(["month", "", "why"], rows, out=messages())
     messages().print("The same command again does what is missing, and nothing twice.")
 
 

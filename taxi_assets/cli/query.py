@@ -1,62 +1,87 @@
-"""`taxi sql` and `taxi bq`: one query, printed as a table or as CSV."""
+"""`taxi sql` and `taxi bq`: one query that reads, printed as a table, CSV or JSON."""
 
 from __future__ import annotations
 
-import csv as csv_format
-import sys
-from collections.abc import Iterable, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Generator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg
 
 from taxi_assets.cli.database import reader
+from taxi_assets.cli.results import Format, print_rows
+from taxi_assets.errors import UsageError
 from taxi_assets.settings import settings
 
-SHOWN_ROWS = 1000
+if TYPE_CHECKING:
+    from psycopg.rows import TupleRow
+
+    from taxi_assets.stores.postgres.connection import Connection
+
+_PAGE = 1000
+"""Rows of an answer that are in memory at once."""
+_SHOWN_CHARACTERS = 200
 
 
-def query_postgres(query: str, *, csv: bool) -> None:
+def query_postgres(query: str, form: Format) -> None:
     """Queries PostgreSQL in a transaction that can only read.
 
     Raises:
+        UsageError: It is no query, several, or one that writes.
         TaxiError: The query or the database refuses.
     """
-    with reader() as connection, connection.cursor() as cursor:
-        # Prepared, since several statements in one text could leave the transaction that only reads.
-        cursor.execute(query.encode(), prepare=True)
-        names = [column.name for column in cursor.description or ()]
-        print_rows(names, cursor if names else (), csv=csv)
+    with reader() as connection:
+        names = _columns(connection, query)
+        # Streamed by the extended protocol, which takes one statement: several in one text could leave the transaction
+        # that only reads.
+        with connection.cursor() as cursor, closing(_stream(cursor, query)) as rows:
+            try:
+                print_rows(names, rows, form)
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                raise _refused("`taxi sql` runs one query that reads, and this is none.", _message(error)) from None
 
 
-def query_bigquery(query: str, *, csv: bool) -> None:
+def _stream(cursor: psycopg.Cursor[TupleRow], query: str) -> Generator[TupleRow]:
+    yield from cursor.stream(query.encode(), size=_PAGE)
+
+
+def _columns(connection: Connection, query: str) -> list[str]:
+    """The names of the query's columns, before it runs."""
+    server = connection.pgconn
+    for answer in (server.prepare(b"", query.encode()), server.describe_prepared(b"")):
+        if answer.status != psycopg.pq.ExecStatus.COMMAND_OK:
+            error = psycopg.errors.error_from_result(answer)
+            if "multiple commands" in str(error):
+                raise _refused("`taxi sql` runs one query, and these are several.", _message(error))
+            raise error
+    if not answer.nfields:
+        raise _refused("`taxi sql` runs one query that reads, and this is none.", repr(query[:_SHOWN_CHARACTERS]))
+    return [(answer.fname(number) or b"").decode() for number in range(answer.nfields)]
+
+
+def _message(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error)
+
+
+def _refused(summary: str, found: str) -> UsageError:
+    return UsageError(
+        summary,
+        expected="one statement that reads: SELECT, WITH, TABLE, VALUES, SHOW, EXPLAIN",
+        found=found,
+        intact="everything: nothing was changed",
+    )
+
+
+def query_bigquery(query: str, form: Format) -> None:
     """Queries BigQuery, which refuses a query that would bill more bytes than BIGQUERY_MAX_BYTES_BILLED.
 
     Raises:
+        UsageError: It is no query, several, or one that writes.
         TaxiError: The query is wrong, not permitted or too expensive, or BigQuery cannot be reached.
     """
     from taxi_assets.stores.bigquery.query import query as bigquery_query
     from taxi_assets.stores.google.cloud import GoogleCloud
 
     cloud = GoogleCloud.from_settings(settings())
-    with bigquery_query(cloud, query, settings().bigquery_max_bytes_billed) as answer:
-        print_rows(answer.columns, answer.rows, csv=csv)
-
-
-def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], *, csv: bool) -> None:
-    """Prints rows to the standard output: as CSV, as the single value, or as a table of at most 1000 rows."""
-    if csv:
-        writer = csv_format.writer(sys.stdout)
-        writer.writerow(names)
-        writer.writerows(rows)
-        return
-    first = list(islice(rows, SHOWN_ROWS + 1))
-    if len(names) == len(first) == 1:
-        print("" if first[0][0] is None else first[0][0])
-        return
-    from taxi_assets.cli.screen import console, escaped, messages, table
-
-    printed = table(*(escaped(name) for name in names))
-    for row in first[:SHOWN_ROWS]:
-        printed.add_row(*("" if value is None else escaped(str(value)) for value in row))
-    console(sys.stdout).print(printed)
-    if len(first) > SHOWN_ROWS:
-        messages().print(f"The first {SHOWN_ROWS:,} rows; --csv prints all.")
+    with bigquery_query(cloud, query, settings().bigquery_max_bytes_billed, reading=True) as answer:
+        print_rows(answer.columns, answer.rows, form)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from taxi_assets.automation.absent import absent_months
 from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted, print_unloaded
-from taxi_assets.cli.screen import escaped, messages, table
+from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted
+from taxi_assets.cli.results import Format, print_document
+from taxi_assets.cli.run_result import RunResult, print_result
+from taxi_assets.cli.screen import messages
 from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.local.services import begin_starting
@@ -22,7 +23,6 @@ from taxi_assets.pipelines import pipeline_for, read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import TripSource, source_from_settings, source_named
 from taxi_assets.stores.month import LoadEntry
-from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name, parse_months
 from taxi_assets.trips.registry import require_known
 
@@ -33,7 +33,9 @@ INTERRUPTED = 130
 """The exit code of a command that a person interrupted."""
 
 
-def run_months(name: str, months: str, only: Sequence[str], options: RunOptions, *, detach: bool = False) -> int:
+def run_months(
+    name: str, months: str, only: Sequence[str], options: RunOptions, form: Format, *, detach: bool = False
+) -> int:
     """Loads the months that are not loaded yet, prints their loads, and returns the exit code.
 
     Args:
@@ -41,6 +43,7 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
         months: A month, a range, or `outdated`.
         only: The stores to load; empty: all.
         options: The options of the runs.
+        form: How the result is printed.
         detach: Whether Dagster's daemon runs the months.
 
     Raises:
@@ -55,6 +58,8 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
     chosen = _outdated(pipeline, stores) if months == OUTDATED else parse_months(months)
     if not chosen:
         messages().print(f"No month of {name} is loaded by older rules or columns.")
+        if form is not Format.TABLE:
+            print_result(RunResult(name), form)
         return 0
     wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
     begin_starting(settings(), stores, options.source)
@@ -66,13 +71,15 @@ def run_months(name: str, months: str, only: Sequence[str], options: RunOptions,
     print_absent(absent)
     missing = [month for month in missing if month not in absent]
     if detach:
-        return _detach(pipeline, missing, stores, options) or int(bool(absent))
+        return _detach(pipeline, missing, stores, options, form) or int(bool(absent))
     outcomes = _run(pipeline, missing, stores, options)
     if count(outcomes, Status.CANCELED, Status.NOT_BEGUN):
         print_interrupted(outcomes)
         return INTERRUPTED
     outcomes |= {month: Outcome(Status.NOT_PUBLISHED, error.details["Found"]) for month, error in absent.items()}
-    _print_result(wanted, outcomes, len(done), time.monotonic() - began)
+    with reader() as connection:
+        loads = entries(connection, wanted)
+    print_result(RunResult(name, loads, outcomes, done, wanted.trial, time.monotonic() - began), form)
     return 0 if count(outcomes, Status.LOADED) == len(outcomes) else 1
 
 
@@ -88,7 +95,9 @@ def _run(
     return LocalBackfill(pipeline, stores, options, tags).run(months)
 
 
-def _detach(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], options: RunOptions) -> int:
+def _detach(
+    pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str], options: RunOptions, form: Format
+) -> int:
     from taxi_assets.cli.detach import submit_backfill
 
     backfill, in_progress = submit_backfill(pipeline, months, stores, options) if months else (None, [])
@@ -99,25 +108,10 @@ def _detach(pipeline: PipelineSpec, months: Sequence[date], stores: Sequence[str
             f"Backfill {backfill}, {len(months) - len(in_progress)} months: the daemon runs it. "
             f"See it: taxi run --follow {backfill}"
         )
+    if form is not Format.TABLE:
+        detached = {"backfill": backfill, "months": [month_name(month) for month in months if month not in in_progress]}
+        print_document(detached, [{"backfill": backfill}], form)
     return 0
-
-
-def _print_result(wanted: MonthSelection, outcomes: Mapping[date, Outcome], done: int, seconds: float) -> None:
-    with reader() as connection:
-        print_loads(entries(connection, wanted))
-    if len(outcomes) > 1:
-        print_unloaded(outcomes)
-    if wanted.trial:
-        schema = settings().postgres_schema or TRIAL
-        messages().print(f"\nA trial: its rows stand in the schema {schema!r} of PostgreSQL.")
-    counts = [
-        f"{count(outcomes, Status.LOADED)} loaded",
-        f"{done} loaded already",
-        f"{count(outcomes, Status.FAILED)} failed",
-    ]
-    if absent := count(outcomes, Status.NOT_PUBLISHED):
-        counts.append(f"{absent} not published")
-    messages().print(f"\n{wanted.pipeline.name}: {', '.join(counts)}, in {seconds:.1f} s")
 
 
 def _outdated(pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
@@ -198,33 +192,3 @@ def available(pipeline: PipelineSpec, months: list[date]) -> list[date]:
             next_step="choose an earlier month",
         )
     return months
-
-
-def print_loads(loads: Sequence[LoadEntry]) -> None:
-    """Prints the row counts of the loads, then the reasons of the rejected rows."""
-    if not loads:
-        return
-    messages().print("\nIn the stores:")
-    numbers = ("read", "kept", "rejected", "seconds")
-    rows = table("month", "store", *numbers, "where", right=numbers)
-    for load in loads:
-        synthetic = " (synthetic)" if load.configuration.get("made_up") else ""
-        limit = load.configuration.get("limit")
-        trial = f" (trial: {limit:,} rows)" if limit else ""
-        counts = [f"{count:,}" for count in (load.rows_read, load.rows_kept, load.rows_rejected)]
-        seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
-        rows.add_row(f"{month_name(load.source_month)}{synthetic}{trial}", load.store, *counts, seconds, load.place)
-    messages().print(rows)
-    _print_reasons(loads)
-
-
-def _print_reasons(loads: Sequence[LoadEntry]) -> None:
-    by_month = {load.source_month: load.rejected for load in loads}
-    reasons: Counter[str] = Counter()
-    for rejected in by_month.values():
-        reasons.update(rejected)
-    rows = table("rejected because", "rows", right=("rows",))
-    for reason, row_count in reasons.most_common():
-        rows.add_row(escaped(reason), f"{row_count:,}")
-    messages().print()
-    messages().print(rows)

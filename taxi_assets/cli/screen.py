@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from functools import cache
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
@@ -17,15 +19,37 @@ PIPE_WIDTH = 1000
 """The width without a terminal, so that no line is wrapped."""
 
 
-def console(file: TextIO) -> Console:
+class _Console(Console):
     """A console of the terminal's width; without a terminal, it wraps no line."""
-    return Console(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
+
+    def __init__(self, file: TextIO, unread: Callable[[Console], None]) -> None:
+        super().__init__(file=file, highlight=False, width=None if file.isatty() else PIPE_WIDTH)
+        self._unread = unread
+
+    def on_broken_pipe(self) -> None:
+        """Called when nobody reads any longer."""
+        self._unread(self)
+
+
+def console(file: TextIO, unread: Callable[[Console], None]) -> Console:
+    """A console of the terminal's width; without a terminal, it wraps no line.
+
+    Args:
+        file: Where it prints.
+        unread: Called when nobody reads that any longer.
+    """
+    return _Console(file, unread)
 
 
 @cache
 def messages() -> Console:
     """The console of the standard error, also while Dagster captures that into the logs of a run."""
-    return console(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
+    return console(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1), _go_on_unread)
+
+
+def _go_on_unread(unread: Console) -> None:
+    """Lets the command do its work without messages."""
+    unread.file = Path(os.devnull).open("w")  # noqa: SIM115
 
 
 def show_error(error: TaxiError) -> None:
@@ -46,3 +70,13 @@ def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
     for heading in headings:
         empty.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
     return empty
+
+
+def expanded(row: Iterable[tuple[str, str]]) -> Table:
+    """A row as a list of headings and values, like psql's expanded display."""
+    listed = Table(show_header=False, box=None, pad_edge=False)
+    listed.add_column(style="bold", overflow="fold")
+    listed.add_column(overflow="fold")
+    for heading, cell in row:
+        listed.add_row(heading, cell)
+    return listed

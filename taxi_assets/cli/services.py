@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from taxi_assets.cli.broken_files import show_broken_files
-from taxi_assets.cli.screen import messages, show_error, table
+from taxi_assets.cli.results import Format, print_document, print_table
+from taxi_assets.cli.screen import messages, show_error
 from taxi_assets.errors import TaxiError
 from taxi_assets.local import services
 from taxi_assets.settings import settings
@@ -30,13 +31,21 @@ def stop_all() -> int:
     return 1 if errors else 0
 
 
-def show_status() -> None:
-    """Prints whether and where each local service runs, and what is wrong with broken YAML files."""
-    rows = table("service", "needed", "runs at")
-    needed = services.needed(settings())
-    for name, service in services.SERVICES.items():
-        rows.add_row(name, "yes" if name in needed else "no", service.address(settings().taxi_home) or "not running")
-    for link in running_links(settings().taxi_home):
-        rows.add_row("UI", "by `taxi dev`", link)
-    messages().print(rows)
+def show_status(form: Format) -> None:
+    """Prints whether and where each local service runs, links to the UI, and what is wrong with broken YAML files."""
+    needed, home = services.needed(settings()), settings().taxi_home
+    found = [
+        {"service": name, "needed": name in needed, "runs_at": service.address(home)}
+        for name, service in services.SERVICES.items()
+    ]
+    links = [{"service": "UI", "needed": False, "runs_at": link} for link in running_links(home)]
+    if form is not Format.TABLE:
+        print_document({"services": found, "ui": [link["runs_at"] for link in links]}, [*found, *links], form)
+        show_broken_files()
+        return
+    rows = [
+        [str(row["service"]), "yes" if row["needed"] else "no", str(row["runs_at"] or "not running")] for row in found
+    ]
+    rows += [["UI", "by `taxi dev`", str(link["runs_at"])] for link in links]
+    print_table(["service", "needed", "runs at"], rows, sparse=True)
     show_broken_files()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from taxi_assets.cli.broken_files import show_broken_files
 from taxi_assets.cli.database import reader
-from taxi_assets.cli.screen import messages, table
+from taxi_assets.cli.results import Format, print_document, print_table
+from taxi_assets.cli.screen import messages
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipelines import pipeline_for, read_pipelines
 from taxi_assets.settings import settings
@@ -23,8 +24,6 @@ from taxi_assets.stores.table import postgres_table
 from taxi_assets.trips.months import month_name, parse_months
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from taxi_assets.stores.postgres.connection import Connection
 
 
@@ -32,7 +31,7 @@ SHOWN_MONTHS = 6
 """So many months that are not loaded are named."""
 
 
-def verify_loads(name: str | None, months: str | None) -> int:
+def verify_loads(name: str | None, months: str | None, form: Format) -> int:
     """Prints the months that differ or are lost, and the commands that mend them; returns 1 if there are any.
 
     A month that `months` names and no store has counts as lost. Without a name, it also prints what is wrong with
@@ -52,9 +51,9 @@ def verify_loads(name: str | None, months: str | None) -> int:
     _add_to_ledger([item for item in compared if item.verdict is Verdict.UNWRITTEN])
     differing = [item for item in compared if item.verdict is Verdict.DIFFERS]
     others = [item for item in compared if item.verdict is Verdict.OTHER_HOME]
-    if differing:
+    if differing and form is Format.TABLE:
         messages().print("[bold red]What differs:[/]")
-        messages().print(_differences(differing))
+        _print_differences(differing)
     _print_others(others)
     _print_dropped(places)
     _print_outdated(pipelines, compared)
@@ -70,7 +69,11 @@ def verify_loads(name: str | None, months: str | None) -> int:
     elif not compared:
         messages().print(f"Nothing is loaded yet: taxi run {name or 'yellow'} --months 2021-01")
     broken = 0 if name else show_broken_files()
-    return 1 if differing or absent or broken else 0
+    failed = bool(differing or absent or broken)
+    if form is not Format.TABLE:
+        months_named = {"months": list(map(_month, compared)), "not_loaded": list(map(month_name, absent))}
+        print_document({"ok": not failed, **months_named}, _flat(compared), form)
+    return 1 if failed else 0
 
 
 def _absent(compared: Sequence[Comparison], wanted: Sequence[date]) -> list[date]:
@@ -203,9 +206,9 @@ def _outdated_month(pipeline: PipelineSpec, item: Comparison) -> date | None:
     return entry.source_month if here and old else None
 
 
-def _differences(differing: Sequence[Comparison]) -> Table:
+def _print_differences(differing: Sequence[Comparison]) -> None:
     numbers = ("ledger", "record", "found")
-    rows = table("store", "month", "where", "what", *numbers, "next", right=numbers)
+    rows: list[list[str]] = []
     for item in differing:
         month = item.verified
         head = [month.store, f"{month.pipeline} {month_name(month.month)}", month.location]
@@ -217,11 +220,37 @@ def _differences(differing: Sequence[Comparison]) -> Table:
                 if any(number is not None for number in numbers_found)
                 else [""] * 3
             )
-            rows.add_row(*head, difference.what, *counts, next_step)
+            rows.append([*head, difference.what, *counts, next_step])
             head, next_step = ["", "", ""], ""
         for name in month.gone:
-            rows.add_row("", "", name, "is gone or not the month", "", "", "", "")
-    return rows
+            rows.append(["", "", name, "is gone or not the month", "", "", "", ""])
+    print_table(["store", "month", "where", "what", *numbers, "next"], rows, right=numbers, sparse=True)
+
+
+def _month(item: Comparison) -> dict[str, Any]:
+    """A compared month, for machines."""
+    month = item.verified
+    return {
+        "store": month.store,
+        "pipeline": month.pipeline,
+        "month": month_name(month.month),
+        "where": month.location,
+        "verdict": item.verdict.name.lower(),
+        "rows": month.counted[0],
+        "cents": month.counted[1],
+        "differences": [asdict(difference) for difference in item.differences],
+        "gone": list(month.gone),
+        "next": mending_command(item) if item.verdict is Verdict.DIFFERS else None,
+    }
+
+
+def _flat(compared: Sequence[Comparison]) -> Iterator[dict[str, Any]]:
+    """The compared months with a row for each difference, for CSV."""
+    for item in compared:
+        month = _month(item)
+        nothing = {"what": None, "ledger": None, "record": None, "found": None}
+        for difference in month.pop("differences") or [nothing]:
+            yield {**month, "gone": " ".join(month["gone"]), **difference}
 
 
 def _number(value: int | None) -> str:

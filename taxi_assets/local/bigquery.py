@@ -51,6 +51,7 @@ def _patch() -> None:
     _replace(SnapshotManager, record_change=no_copy)
     _patch_transactions()
     _patch_job_ids()
+    _patch_queries()
 
     # It opens a second port for the Storage API, which this project does not use.
     _replace(server, build_grpc_server=lambda context: (_NoServer(), 0))
@@ -153,6 +154,15 @@ def _patch_job_ids() -> None:
 
     for name in ("_handle_query_job", "_handle_load_job_with_async_envelope"):
         _replace(jobs, **{name: once(getattr(jobs, name))})
+
+
+def _patch_queries() -> None:
+    """Lets dry runs run nothing, and makes the rows of an answer column by column, in a quarter of the time."""
+    from bqemulator.api.routes import jobs
+
+    from taxi_assets.local import bigquery_queries
+
+    _replace(jobs, _dry_run_response=bigquery_queries.dry_run, arrow_table_to_bq_rows=bigquery_queries.rows)
 
 
 class _NoServer:

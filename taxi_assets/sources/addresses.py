@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -57,7 +57,7 @@ def file_path(address: str) -> Path:
     """
     parts = urlsplit(address)
     if parts.netloc not in ("", "localhost"):
-        raise TaxiError(
+        raise UsageError(
             "A file address must hold an absolute path.",
             expected="file:///folder, with three slashes",
             found=f"file://{parts.netloc}/…, which names a host",

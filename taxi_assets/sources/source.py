@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxi_assets.environment import SAMPLE, Environment
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import UsageError
 from taxi_assets.settings import SOURCES, Settings, readable
 from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
-from taxi_assets.sources.errors import OTHER_SOURCE, NotFound, NotPublished, SourceError
+from taxi_assets.sources.errors import OTHER_SOURCE, NotFound, NotPublished
 from taxi_assets.sources.folder import FileTransport, newest_file, require_folder
 from taxi_assets.sources.http import HttpTransport
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP, Layout
@@ -209,7 +209,7 @@ def source_named(name: str, settings: Settings) -> TripSource:
         return _sample_source(settings)
     url = SOURCES.get(name, name).rstrip("/")
     if not readable(url) or not url.startswith(("http://", "https://", "file://")) or redacted(url) != url:
-        raise SourceError(
+        raise UsageError(
             "A run cannot take its file from that source.",
             expected=f"{', '.join(SOURCES)}, sample, or an http, https or file address without credentials",
             found=_source_text(name),
@@ -250,7 +250,7 @@ def _sample_source(settings: Settings) -> TripSource:
 def _require_embedded_stores(settings: Settings) -> None:
     real = [name for name in _REAL_STORES if getattr(settings, name) is not None]
     if real:
-        raise TaxiError(
+        raise UsageError(
             "No source of trips is configured, and synthetic trips are not loaded into a real store.",
             expected="TAXI_SOURCE_URL, because a real store is configured",
             found=", ".join(f"{name.upper()} (set in: {settings.origin(name)})" for name in real),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.local.service import port_is_free
 from taxi_assets.settings import Settings
 
@@ -15,7 +15,7 @@ def serve(settings: Settings) -> None:
     """
     token, host, port = settings.taxi_webhook_token, settings.taxi_webhook_host, settings.taxi_webhook_port
     if token is None:
-        raise TaxiError(
+        raise UsageError(
             "The webhook does not start without a token.",
             expected="TAXI_WEBHOOK_TOKEN: a long random word that callers must show",
             found="it is unset",

@@ -109,7 +109,7 @@ def browser(taxi: Taxi, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
         try:
             _wait_for(url)
             shown = Browser(url, tmp_path_factory.mktemp("profile"))
-            (link,) = re.findall(rf"{url}/\?token=\S+", taxi.well("status").err)
+            (link,) = re.findall(rf"{url}/\?token=\S+", taxi.well("status").out)
             shown.driver.get(link)
             try:
                 yield shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from taxi_assets import settings as module
 from taxi_assets.cli import doctor
 from taxi_assets.cli.doctor import CONNECTION_TESTS, check_connections, setting_rows
+from taxi_assets.cli.results import Format
 from taxi_assets.settings import Settings, settings
 
 WITHOUT_SERVERS = [test for test in CONNECTION_TESTS if test.setting or test.name == "UI"]
@@ -32,7 +34,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Mo
 def said(monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str]]:
     text = io.StringIO()
     monkeypatch.setattr(doctor, "messages", lambda: Console(file=text, width=500))
-    return check_connections(), text.getvalue().splitlines()
+    with contextlib.redirect_stdout(text):
+        return check_connections(Format.TABLE), text.getvalue().splitlines()
 
 
 def test_every_setting_is_listed_with_its_origin_and_without_secrets(shell: pytest.MonkeyPatch, tmp_path: Path) -> None:

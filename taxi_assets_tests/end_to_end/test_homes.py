@@ -44,7 +44,7 @@ def test_every_command_works_in_a_home_with_odd_characters(tmp_path: Path, name:
 @pytest.mark.parametrize("name", ["new\nline", "tab\t", "star*", "question?", "[x]"])
 def test_a_home_that_cannot_be_named_is_refused(tmp_path: Path, name: str) -> None:
     said = Taxi(tmp_path / name, tmp_path)("status")
-    assert said.code == 1
+    assert said.code == 2
     assert "The setting TAXI_HOME cannot be used: it has" in said.err
     assert not (tmp_path / name).exists()
 

@@ -45,7 +45,7 @@ def test_it_answers_every_question(loaded: Taxi) -> None:
 def test_a_month_that_nobody_loaded_has_no_line(loaded: Taxi) -> None:
     said = loaded.well("log", "green", "--months", "2019-01", "--csv")
     assert said.out.strip().count("\n") == 0
-    assert loaded("log", "purple").code == 1
+    assert loaded("log", "purple").code == 2
 
 
 @pytest.mark.parametrize("role", [LOADER, OWNER])

@@ -50,8 +50,8 @@ def test_csv_for_machines(loaded: Taxi) -> None:
 )
 def test_a_reader_cannot_write(loaded: Taxi, query: str) -> None:
     said = loaded("sql", query)
-    assert said.code == 1
-    assert "Error: The query failed in PostgreSQL." in said.err
+    assert said.code == 2
+    assert "Error: `taxi sql` runs one query" in said.err
     assert loaded.asks(f"SELECT count(*) FROM {SCHEMA}.yellow_cab_data") == [(EXCERPTS.counts("yellow", MONTH).kept,)]
 
 
@@ -76,7 +76,7 @@ def test_verify_finds_what_was_done_behind_its_back(loaded: Taxi) -> None:
     delete_a_row(loaded)
     said = loaded("verify", "yellow", "--months", MONTH)
     assert said.code == 1
-    (row,) = (line for line in said.err.splitlines() if f"{SCHEMA}.yellow_cab_data" in line)
+    (row,) = (line for line in said.out.splitlines() if f"{SCHEMA}.yellow_cab_data" in line)
     kept = EXCERPTS.counts("yellow", MONTH).kept
     assert all(text in row for text in (f"{kept:,}", f"{kept - 1:,}", f"taxi run yellow --months {MONTH} --force"))
     assert loaded("verify").code == 1
@@ -111,30 +111,30 @@ def test_months_of_older_rules_are_loaded_by_one_command(loaded: Taxi) -> None:
 
 def test_verify_of_a_service_that_is_none(loaded: Taxi) -> None:
     said = loaded("verify", "blue")
-    assert said.code == 1
+    assert said.code == 2
     assert "green, yellow" in said.err
 
 
 def test_doctor_says_where_each_setting_came_from(loaded: Taxi) -> None:
     said = loaded.well("doctor")
-    assert "yellow 2021-01 as csv" in said.err
-    assert "(the embedded server)" in said.err
-    (row,) = (line.split() for line in said.err.splitlines() if line.startswith("POSTGRES_SCHEMA"))
+    assert "yellow 2021-01 as csv" in said.out
+    assert "(the embedded server)" in said.out
+    (row,) = (line.split() for line in said.out.splitlines() if line.startswith("POSTGRES_SCHEMA"))
     assert row == ["POSTGRES_SCHEMA", SCHEMA, "shell"]
 
 
 def test_doctor_on_a_source_that_is_down(loaded: Taxi) -> None:
     said = loaded.having(TAXI_SOURCE_URL="http://me:s3cret@127.0.0.1:9/?token=t0ken")("doctor")
     assert said.code == 1
-    assert "failed" in said.err
+    assert "failed" in said.out
     for text in ("Found:    Connection refused", "Where:    http://127.0.0.1:9", "Next:"):
         assert text in said.err
-    assert "s3cret" not in said.err
-    assert "t0ken" not in said.err
+    assert "s3cret" not in said.out + said.err
+    assert "t0ken" not in said.out + said.err
 
 
 def test_status_names_each_service(loaded: Taxi) -> None:
-    lines = loaded.well("status").err.splitlines()
+    lines = loaded.well("status").out.splitlines()
     (postgres,) = (line for line in lines if line.startswith("PostgreSQL"))
     assert str(loaded.home / "run") in postgres or "taxi-pg-" in postgres
     (source,) = (line for line in lines if line.startswith("sample source"))
@@ -144,7 +144,7 @@ def test_status_names_each_service(loaded: Taxi) -> None:
 def test_synthetic_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> None:
     made = platform.having(POSTGRES_SCHEMA="made up", TAXI_SAMPLE_ROWS="2000")
     said = made.well("run", "green", "--months", "2021-05", "--only", "postgres")
-    assert "2021-05 (synthetic)" in said.err
+    assert "2021-05 (synthetic)" in said.out
     entry = "SELECT configuration->'made_up' FROM taxi_assets.load_log WHERE place = 'made up.green_taxi'"
     assert made.asks(entry) == [(True,)]
     run_id = said.err.partition("\nRun ")[2].partition(":")[0]
@@ -157,4 +157,4 @@ def test_synthetic_trips_are_marked_wherever_they_are_seen(platform: Taxi) -> No
         shown = [event for (event,) in records.execute(events, [run_id]).fetchall()]
     assert len(shown) == 4
     assert all("synthetic" in event for event in shown)
-    assert "(synthetic)" in made("doctor").err
+    assert "(synthetic)" in made("doctor").out

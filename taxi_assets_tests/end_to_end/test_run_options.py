@@ -49,16 +49,16 @@ def test_a_trial_does_not_replace_the_full_month(sample: Taxi) -> None:
 
 def test_a_trial_does_not_go_to_the_lake(sample: Taxi) -> None:
     said = sample("run", "yellow", "--months", MONTH, "--limit", "100", "--only", "lake")
-    assert said.code == 1
+    assert said.code == 2
     assert "A trial of 100 rows does not go to the lake" in said.err
 
 
 def test_a_run_takes_another_source(real: Taxi) -> None:
     said = real("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "ftp://somewhere")
-    assert said.code == 1
+    assert said.code == 2
     assert "cannot take its file from that source" in said.err
     said = real("run", "yellow", "--months", "2019-03", "--only", "postgres", "--source", "https://me:pw@host/data")
-    assert said.code == 1
+    assert said.code == 2
     assert "pw" not in said.err
     rows = EXCERPTS.counts("yellow", "2019-03").rows
     address = EXCERPTS.url
@@ -83,5 +83,5 @@ def test_the_zones_are_those_of_the_runs_source(real: Taxi, tmp_path: Path) -> N
 def test_synthetic_rows_stay_out_of_real_stores(platform: Taxi) -> None:
     real = platform.having(POSTGRES_HOST="127.0.0.1", POSTGRES_PORT="1", TAXI_SOURCE_URL="tlc")
     said = real("run", "yellow", "--months", MONTH, "--source", "sample")
-    assert said.code == 1
+    assert said.code == 2
     assert "synthetic trips are not loaded into a real store" in said.err

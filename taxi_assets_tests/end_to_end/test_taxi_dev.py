@@ -192,7 +192,7 @@ def test_another_user_is_refused_by_the_ui_and_the_code_servers(dev: Development
         answer = requests.post(f"http://127.0.0.1:{port}/graphql", json=asked, headers=headers, timeout=30)
         assert (answer.status_code, "version" in answer.text) == (status, status == 200)
     assert token is not None
-    assert f"http://127.0.0.1:{port}/?token={token}" in dev.taxi.well("status").err
+    assert f"http://127.0.0.1:{port}/?token={token}" in dev.taxi.well("status").out
     assert token not in dev.log.read_text()
     for one in (dev.process, *dev.process.children(recursive=True)):
         with suppress(psutil.NoSuchProcess):  # a zombie is one, too

@@ -199,7 +199,7 @@ def test_what_cannot_be_reported_is_refused(outside: Webhook, body: Any, status:
 def test_without_a_token_it_does_not_start(tmp_path_factory: pytest.TempPathFactory) -> None:
     taxi = Taxi(tmp_path_factory.mktemp("none") / "home", tmp_path_factory.mktemp("elsewhere"))
     said = taxi.having(TAXI_WEBHOOK_PORT=str(free_port()))("webhook")
-    assert said.code == 1
+    assert said.code == 2
     assert "The webhook does not start without a token." in said.err
     assert "TAXI_WEBHOOK_TOKEN" in said.err
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxi_assets.errors import TaxiError
+from taxi_assets.stores.bigquery.answer import values
 from taxi_assets.stores.bigquery.resource import bigquery_session
+from taxi_assets.stores.bigquery.statement import require_one_query, require_reading, unquoted_table
 from taxi_assets.stores.google.cloud import GoogleCloud
 
 
@@ -28,33 +30,53 @@ class Answer:
 
 
 @contextmanager
-def query(cloud: GoogleCloud, sql: str, max_bytes_billed: int | None = None) -> Iterator[Answer]:
+def query(
+    cloud: GoogleCloud, sql: str, max_bytes_billed: int | None = None, *, reading: bool = False
+) -> Iterator[Answer]:
     """Runs a query.
 
     Args:
         cloud: Where BigQuery is.
         sql: The query, in GoogleSQL; tables without a dataset are looked for in the one that BIGQUERY_DATASET names.
         max_bytes_billed: BigQuery refuses a query that would be billed for more.
+        reading: Refuse everything but one query that reads, before anything runs.
 
     Raises:
+        UsageError: It does more than read.
         TransientError: The service was lost.
         TaxiError: The query is wrong, is not permitted, or would be billed for more bytes than that.
     """
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud.bigquery import QueryJobConfig
 
-    with bigquery_session(cloud, "The query", cloud, intact="every table") as session:
+    if reading:
+        require_one_query(sql)
+    with _next_step(sql), bigquery_session(cloud, "The query", cloud, intact="every table") as session:
         config = QueryJobConfig(maximum_bytes_billed=max_bytes_billed)
         if cloud.dataset:
             config.default_dataset = f"{session.client.project}.{cloud.dataset}"
         try:
+            if reading:
+                config.dry_run = True
+                require_reading(session.client.query(sql, job_config=config, retry=session.retry).statement_type, sql)
+                config.dry_run = False
             job, result = session.query(sql, job_config=config)
         except GoogleAPICallError as error:
             if any(item.get("reason") == "bytesBilledLimitExceeded" for item in error.errors if isinstance(item, dict)):
                 raise _too_much(max_bytes_billed, str(error)) from error
             raise
-        rows = (tuple(row.values()) for row in result)
-        yield Answer([field.name for field in result.schema], rows, job.total_bytes_billed or None)
+        yield Answer([field.name for field in result.schema], values(result), job.total_bytes_billed or None)
+
+
+@contextmanager
+def _next_step(sql: str) -> Iterator[None]:
+    """Names the backticks that a table may lack."""
+    try:
+        yield
+    except TaxiError as error:
+        if "invalidQuery" in error.details.get("Found", "") and (name := unquoted_table(sql)):
+            error.details["Next"] = f"write the table in backticks, since its project has a dash: `{name}`"
+        raise
 
 
 def _too_much(limit: int | None, message: str) -> TaxiError:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from taxi_assets.environment import Environment
-from taxi_assets.errors import TaxiError
+from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.local.bigquery import BIGQUERY, PROJECT
 from taxi_assets.local.cloud_storage import BUCKET, CLOUD_STORAGE
 from taxi_assets.settings import Settings
@@ -159,7 +159,7 @@ class GoogleCloud(BaseModel):
         path = Path(self.key_file) if self.key_file else None
         credentials, project = find_credentials(path, self.key_setting or "GOOGLE_APPLICATION_CREDENTIALS")
         if not (self.project or project):
-            raise TaxiError(
+            raise UsageError(
                 "No Google Cloud project is named.",
                 expected="GCP_PROJECT, or credentials that belong to a project",
                 found=f"neither; the bucket is {self.bucket}",
@@ -187,7 +187,7 @@ def _kind(settings: Settings) -> Kind:
 
 def _half(given: list[str], wanted: tuple[str, ...], reason: str) -> TaxiError:
     missing = ", ".join(name.upper() for name in wanted if name not in given)
-    return TaxiError(
+    return UsageError(
         "Google Cloud is configured by half.",
         expected=f"{' and '.join(name.upper() for name in wanted)}, or none for the embedded services: {reason}",
         found=f"{', '.join(name.upper() for name in given)} without {missing}",

@@ -1,0 +1,93 @@
+"""Results on the standard output: tables, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from taxi_assets.cli.results import Format, as_json, chosen_format, print_document, print_rows, print_table
+from taxi_assets.errors import UsageError
+
+
+def printed(capsys: pytest.CaptureFixture[str], names: list[str], rows: list[tuple[Any, ...]], form: Format) -> str:
+    print_rows(names, rows, form)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2**63, "9223372036854775808"),
+        (Decimal("12345678901234567890.10"), "12345678901234567890.10"),
+        (Decimal("1E+2"), "100"),
+        (1.5, "1.5"),
+        (float("nan"), '"NaN"'),
+        (float("-inf"), '"-Infinity"'),
+        (Decimal("NaN"), '"NaN"'),
+        (None, "null"),
+        ("", '""'),
+        (True, "true"),
+        (date(2021, 1, 1), '"2021-01-01"'),
+        (datetime(2021, 1, 1, 10, tzinfo=UTC), '"2021-01-01T10:00:00+00:00"'),
+        (b"x", '"eA=="'),
+        ([Decimal("1.50"), {"a": float("inf"), "b": date(2021, 1, 1)}], '[1.50, {"a": "Infinity", "b": "2021-01-01"}]'),
+    ],
+)
+def test_json_has_exact_numbers_and_iso_dates(value: Any, expected: str) -> None:
+    assert as_json(value) == expected
+
+
+@pytest.mark.parametrize("rows", [[], [(1,)], [(1,), (2,), (None,)]])
+def test_rows_are_one_document_with_a_row_a_line(capsys: pytest.CaptureFixture[str], rows: list[tuple[Any]]) -> None:
+    out = printed(capsys, ["n"], rows, Format.JSON)
+    assert json.loads(out) == [{"n": row[0]} for row in rows]
+    assert out.count("\n") == (len(rows) + 2 if rows else 1)
+
+
+def test_two_columns_of_one_name_are_no_object(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="Two columns have the name 'n'"):
+        print_rows(["n", "n"], [(1, 2)], Format.JSON)
+    assert capsys.readouterr().out == ""
+    assert printed(capsys, ["n", "n"], [(1, 2)], Format.CSV) == "n,n\r\n1,2\r\n"
+
+
+def test_a_document_as_json_and_its_rows_as_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"store": "lake", "rows": 3}]
+    print_document({"ok": True, "months": rows}, rows, Format.JSON)
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "months": rows}
+    print_document({}, rows, Format.CSV)
+    assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["store", "rows"], ["lake", "3"]]
+
+
+def test_csv_and_json_together_are_refused() -> None:
+    with pytest.raises(UsageError):
+        chosen_format(csv=True, json=True)
+
+
+def test_a_table_wider_than_the_terminal_is_expanded() -> None:
+    out = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    long = "gs://a-bucket/" + "x" * 90
+    print_table(["month", "reason", "where"], [["2021-01", "", long]], sparse=True, out=out)
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].startswith("-[ 1 ]---")
+    assert [line.split() for line in lines[1:2]] == [["month", "2021-01"]]
+    assert "reason" not in "".join(lines)
+    assert "".join(line.removeprefix("where").strip() for line in lines[2:]) == long
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_table_that_fits_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["month", "rows"], [["2021-01", "1,000"]], right=("rows",))
+    assert capsys.readouterr().out.splitlines() == ["month     rows", "2021-01  1,000"]
+
+
+def test_a_pipe_gets_plain_columns_of_any_width(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["a", "b"], [["x" * 700, "y" * 700]])
+    assert capsys.readouterr().out.splitlines()[1] == "x" * 700 + "  " + "y" * 700

@@ -1,0 +1,62 @@
+"""The emulator's patches for queries: dry runs that run nothing, rows as the emulator itself makes them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from bqemulator.domain.errors import InvalidQueryError
+from bqemulator.storage import arrow_bridge
+
+from taxi_assets.local.bigquery_queries import rows, statement_type
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select 1", "SELECT"),
+        ("with a as (select 1) select * from a union all select 2;", "SELECT"),
+        ("(select 1)", "SELECT"),
+        ("from t |> where x = 1", "SELECT"),
+        # One statement for BigQuery; the emulator's interpreter would run two.
+        ("select r'\\'; delete from t; --'", "SCRIPT"),
+        ("select 1; delete from t where true", "SCRIPT"),
+        ("begin delete from t where true; end", "SCRIPT"),
+        ("with x as (select 1) delete from t where true", "DELETE"),
+        ("delete from t where true", "DELETE"),
+        ("call p()", ""),
+        ("execute immediate 'delete from t where true'", ""),
+        ("export data options (uri = 'gs://b/*') as select 1", ""),
+    ],
+)
+def test_the_type_of_a_statement(sql: str, expected: str) -> None:
+    assert statement_type(sql) == expected
+
+
+def test_a_statement_that_cannot_be_parsed() -> None:
+    with pytest.raises(InvalidQueryError, match=r"Syntax error: .* at \[1:14\]"):
+        statement_type("select * frm x")
+
+
+def test_rows_are_those_of_the_emulator() -> None:
+    table = pa.table(
+        {
+            "i": pa.array([1, None, -(2**63)]),
+            "f": pa.array([0.1, -0.0, float("nan")]),
+            "s": pa.array(["", None, 'a,"b']),
+            "b": pa.array([True, False, None]),
+            "d": pa.array([date(1, 1, 1), None, date(9999, 12, 31)]),
+            "whole": pa.array([datetime(1, 1, 1), None, datetime(2021, 1, 1, 10)], pa.timestamp("us")),
+            "parts": pa.array([datetime(1969, 12, 31, 23, 59, 59, 5), None, datetime(2021, 1, 1)], pa.timestamp("us")),
+            "ts": pa.array([datetime(2021, 1, 1), None, datetime(1969, 1, 1)], pa.timestamp("us", "UTC")),
+            "n": pa.array([Decimal("1.50"), None, Decimal("2.00")]),
+            "t": pa.array([time(1, 2, 3), None, time(0)]),
+            "bytes": pa.array([b"x", None, b""]),
+            "list": pa.array([[1.5], None, []]),
+            "struct": pa.array([{"a": 1}, None, {"a": None}]),
+        }
+    )
+    for offset, limit in ((0, None), (1, 1), (2, 10), (3, 1)):
+        assert rows(table, offset, limit) == arrow_bridge.arrow_table_to_bq_rows(table, offset, limit)
