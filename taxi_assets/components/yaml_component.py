@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import dagster as dg
-from pydantic import BaseModel
+from pydantic import BaseModel, GetJsonSchemaHandler
 
 from taxi_assets.pipelines import read_files
 from taxi_assets.yaml_files import YamlFile
@@ -46,6 +46,11 @@ class YamlComponent(dg.Component):
 @cache
 def _any_attributes(component: type[BaseModel]) -> type[BaseModel]:
     class Attributes(BaseModel, extra="allow"):
+        # As a part of the schema of all components, which Dagster generates for editors.
+        @classmethod
+        def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+            return handler(component.__pydantic_core_schema__)
+
         @classmethod
         def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
             schema: dict[str, Any] = _optional_parts(component.model_json_schema(*args, **kwargs))
