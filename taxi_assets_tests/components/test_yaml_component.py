@@ -19,11 +19,6 @@ FILES: dict[str, type[YamlComponent]] = {
     "summaries": Summaries,
     "local_files": LocalFiles,
 }
-    "green": TaxiPipeline,
-    "yellow": TaxiPipeline,
-    "summaries": Summaries,
-    "local_files": LocalFiles,
-}
 
 
 def mistakes(name: str, right: str = "", wrong: str = "") -> list[str]:
