@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import signal
 import socket
@@ -21,16 +22,18 @@ from taxi_assets.files import private_folder
 _LONGEST_SOCKET = 100
 """Bytes of a socket's path: the system's limit is 108 or less, with the name."""
 _SOCKET_NAME = "tmp12345678"
+_PLAIN = re.compile(r"[A-Za-z0-9/._~-]+")
 
 
 @contextmanager
 def socket_folder(home: Path) -> Iterator[Path]:
     """The folder of the code servers' sockets, for this user only; without the sockets of dead servers.
 
-    It is a temporary one where the home's path is too long for a socket.
+    It is a temporary one where the home's path is too long for a socket, or has characters that gRPC reads otherwise:
+    for it, a socket is an address, in which a comma separates two and a space ends it.
     """
     folder = private_folder(home / "run") / "code"
-    if len(os.fsencode(folder / _SOCKET_NAME)) > _LONGEST_SOCKET:
+    if len(os.fsencode(folder / _SOCKET_NAME)) > _LONGEST_SOCKET or not _PLAIN.fullmatch(str(folder)):
         with tempfile.TemporaryDirectory(prefix="taxi-code-", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
         return

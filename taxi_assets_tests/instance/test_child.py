@@ -24,8 +24,9 @@ def test_it_is_private_and_without_the_sockets_of_the_dead(tmp_path: Path) -> No
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_it_is_a_temporary_one_where_the_home_is_deep(tmp_path: Path) -> None:
-    home = tmp_path / ("deep" * 25)
+@pytest.mark.parametrize("name", ["deep" * 25, "a home", "a,b", "größe", "a%20b", "it's"])
+def test_it_is_a_temporary_one_where_the_path_of_the_home_is_no_address(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
     with socket_folder(home) as found, socket.socket(socket.AF_UNIX) as server:
         assert not found.is_relative_to(home)
         assert found.stat().st_mode & 0o777 == 0o700
