@@ -47,8 +47,8 @@ from dagster._core.storage.root import LocalArtifactStorage
 # The storage classes and launchers that dagster.yaml names take it as an argument.
 from dagster._serdes import ConfigurableClassData
 
-# Outside a step, Dagster notes an interrupt and goes on. The executor raises it while a step waits. `taxi run` notes one
-# from the moment when it creates a run.
+# Outside a step, Dagster notes an interrupt and goes on. The executor raises it while a step waits. `taxi run` notes
+# one from the moment when it creates a run.
 from dagster._utils.interrupts import capture_interrupts, raise_interrupts_as
 
 if TYPE_CHECKING:
