@@ -68,9 +68,7 @@ def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions,
     if form is Format.TABLE:
         _print(plan)
     else:
-        document = {"pipeline": plan.pipeline, "source": plan.source, "places": dict(plan.places)}
-        months_planned = [_month(month) for month in plan.months]
-        print_document({**document, "seconds": plan.seconds, "months": months_planned}, months_planned, form)
+        print_document(plan.document(), map(_row, plan.months), form)
 
 
 @contextmanager
@@ -101,8 +99,8 @@ def _print(plan: Plan) -> None:
     out.print(_summary(plan), markup=False, soft_wrap=True)
 
 
-def _month(month: PlannedMonth) -> dict[str, Any]:
-    """A month of the plan, for machines."""
+def _row(month: PlannedMonth) -> dict[str, Any]:
+    """A month of the plan, for CSV."""
     planned = asdict(month) | {"month": month_name(month.month), "reasons": "; ".join(month.reasons)}
     return planned if month.step is Step.LOAD else planned | {"bytes": None, "jobs": None, "seconds": None}
 

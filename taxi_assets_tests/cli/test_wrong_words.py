@@ -1,7 +1,8 @@
-"""What a clumsy user types: the command says what is wrong with it, and starts nothing."""
+"""What a clumsy user types: the command says what is wrong with it, and starts nothing; nor does a dry run."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -78,3 +79,16 @@ def test_unknown_settings_are_named_once_on_stderr_and_not_by_child_processes(tm
     assert "s3cret" not in said.stderr + said.stdout
     child = subprocess.run(command, env={**shell, "_TAXI_WARNED": "1"}, capture_output=True, text=True, check=True)
     assert "GCS_BUKET" not in child.stderr
+
+
+def test_a_plan_is_printed_as_json_and_csv_and_starts_nothing(tmp_path: Path) -> None:
+    command = ["run", "yellow", "--months", "2021-01:2021-02", "--only", "bigquery", "--dry-run"]
+    plan = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert [(month["month"], month["step"], month["reasons"]) for month in plan["months"]] == [
+        ("2021-01", "load", ["not loaded yet"]),
+        ("2021-02", "load", ["not loaded yet"]),
+    ]
+    assert (plan["source"], list(plan["places"]), plan["bigquery_jobs"]) == ("sample", ["lake", "bigquery"], 10)
+    lines = CliRunner().invoke(app, [*command, "--csv"]).stdout.splitlines()
+    assert lines[1].startswith("2021-01,load,not loaded yet,")
+    assert not (tmp_path / "home" / "postgres").exists()
