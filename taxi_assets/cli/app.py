@@ -10,13 +10,42 @@ from typing import Annotated
 
 import typer
 
+from taxi_assets.cli import completion
 from taxi_assets.errors import TaxiError, UsageError
+
+EXAMPLES = {
+    "run": (
+        "taxi run yellow --months 2021-01",
+        "taxi run green --months 2020-10:2020-12 --only postgres",
+        "taxi run green --months 2020-10:2020-12 --dry-run",
+        "taxi run yellow --months outdated --json",
+    ),
+    "verify": ("taxi verify", "taxi verify yellow --months 2021-01:2021-03 --json"),
+    "log": ("taxi log yellow --months 2021-01", "taxi log --json | jq '.[0].started_by'"),
+    "dev": ("taxi dev", "taxi dev --port 3100"),
+    "doctor": ("taxi doctor", "taxi doctor --json | jq .ok"),
+    "sql": (
+        'taxi sql "select count(*) from ny_taxi.yellow_cab_data"',
+        'taxi sql --csv "table mage.green_taxi" > green.csv',
+    ),
+    "bq": (
+        'taxi bq "select count(*) as trips from ny_taxi.yellow_cab_data"',
+        'taxi bq --json "select * from mage.green_taxi" > green.json',
+    ),
+    "status": ("taxi status", "taxi status --json"),
+}
+
+
+def epilog(name: str) -> str:
+    """The examples of a command, as its help shows them."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES[name])
+
 
 app = typer.Typer(
     name="taxi",
     help="New York's taxi trips: from the TLC's files to PostgreSQL, Cloud Storage and BigQuery.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -27,6 +56,7 @@ Months = Annotated[
     typer.Option(
         "--months",
         help="a month, 2021-01, a range, 2020-10:2020-12, or `outdated`: those that older rules or columns loaded",
+        autocompletion=completion.months,
         show_default=False,
     ),
 ]
@@ -35,22 +65,53 @@ Json = Annotated[bool, typer.Option("--json", help="print one JSON document, for
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
 
 _WARNED = "_TAXI_WARNED"
+_QUIET = {"-h", "--help", "--version", "--show-completion", "--install-completion"}
+"""What needs no home and no settings."""
 """The variable that tells child processes that their parent named the unknown settings."""
 
 
-@app.command()
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"taxi_assets {version('taxi-assets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def taxi(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """New York's taxi trips: from the TLC's files to PostgreSQL, Cloud Storage and BigQuery."""
+
+
+@app.command(epilog=epilog("run"))
 def run(
     pipeline: Annotated[
-        str | None, typer.Argument(help="yellow, green, … : a folder of taxi_assets/defs", show_default=False)
+        str | None,
+        typer.Argument(
+            help="yellow, green, … : a folder of taxi_assets/defs",
+            show_default=False,
+            autocompletion=completion.pipelines,
+        ),
     ] = None,
     months: Months = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="load this store alone (may be repeated): postgres, lake, bigquery, which includes the lake"),
+        typer.Option(
+            help="load this store alone (may be repeated): postgres, lake, bigquery, which includes the lake",
+            autocompletion=completion.stores,
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="fetch and load months that are loaded already")] = False,
     source: Annotated[
-        str | None, typer.Option(help="take the files from: tlc, mirror, sample, or an address; else TAXI_SOURCE_URL")
+        str | None,
+        typer.Option(
+            help="take the files from: tlc, mirror, sample, or an address; else TAXI_SOURCE_URL",
+            autocompletion=completion.sources,
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="a trial: only the first rows, into the schema `trial`")
@@ -89,35 +150,47 @@ def run(
     raise typer.Exit(run_months(pipeline, months, tuple(only or ()), options, form, detach=detach))
 
 
-@app.command()
+@app.command(epilog=epilog("verify"))
 def verify(
-    pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
-    months: Annotated[str | None, typer.Option(help="a month or a range; without it: all that are loaded")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="one pipeline; without it: all", autocompletion=completion.pipelines)
+    ] = None,
+    months: Annotated[
+        str | None,
+        typer.Option(help="a month or a range; without it: all that are loaded", autocompletion=completion.months),
+    ] = None,
     csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """Compare ledger, each store's own record and what stands in it, rejected rows included: rows and cents."""
+    """Compare the ledger with what stands in the stores.
+
+    Rows and cents of the ledger, of each store's own record and of its contents, rejected rows included.
+    """
     from taxi_assets.cli.results import chosen_format
     from taxi_assets.cli.verify import verify_loads
 
     raise typer.Exit(verify_loads(pipeline, months, chosen_format(csv=csv, json=json)))
 
 
-@app.command()
+@app.command(epilog=epilog("log"))
 def log(
-    pipeline: Annotated[str | None, typer.Argument(help="one pipeline; without it: all")] = None,
-    months: Annotated[str | None, typer.Option(help="a month or a range; without it: all")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="one pipeline; without it: all", autocompletion=completion.pipelines)
+    ] = None,
+    months: Annotated[
+        str | None, typer.Option(help="a month or a range; without it: all", autocompletion=completion.months)
+    ] = None,
     csv: Csv = False,
     json: Json = False,
 ) -> None:
-    """List the loads: when, who or what started them, the file, the code, the configuration, the row counts."""
+    """List the loads: when, by whom, the file, the code, the rows."""
     from taxi_assets.cli.log import show_log
     from taxi_assets.cli.results import chosen_format
 
     raise typer.Exit(show_log(pipeline, months, chosen_format(csv=csv, json=json)))
 
 
-@app.command()
+@app.command(epilog=epilog("dev"))
 def dev(port: Annotated[int, typer.Option(min=1, max=65535, help="port of the UI on loopback")] = 3000) -> None:
     """Start the local services, then the Dagster UI with its daemon."""
     from taxi_assets.cli.dev import develop
@@ -127,14 +200,14 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65535, help="port of the UI
 
 @app.command()
 def webhook() -> None:
-    """Serve HTTP requests that start pipelines and report materializations, with a token."""
+    """Serve HTTP requests that start or report runs, with a token."""
     from taxi_assets.settings import settings
     from taxi_assets.webhook.server import serve
 
     serve(settings())
 
 
-@app.command()
+@app.command(epilog=epilog("doctor"))
 def doctor(csv: Csv = False, json: Json = False) -> None:
     """Test each connection, and show where each setting came from."""
     from taxi_assets.cli.doctor import check_connections
@@ -143,7 +216,7 @@ def doctor(csv: Csv = False, json: Json = False) -> None:
     raise typer.Exit(check_connections(chosen_format(csv=csv, json=json)))
 
 
-@app.command()
+@app.command(epilog=epilog("sql"))
 def sql(query: Query, csv: Csv = False, json: Json = False) -> None:
     """Query PostgreSQL as the role that can only read."""
     from taxi_assets.cli.query import query_postgres
@@ -152,7 +225,7 @@ def sql(query: Query, csv: Csv = False, json: Json = False) -> None:
     query_postgres(query, chosen_format(csv=csv, json=json))
 
 
-@app.command()
+@app.command(epilog=epilog("bq"))
 def bq(query: Query, csv: Csv = False, json: Json = False) -> None:
     """Query BigQuery, up to BIGQUERY_MAX_BYTES_BILLED."""
     from taxi_assets.cli.query import query_bigquery
@@ -177,7 +250,7 @@ def down() -> None:
     raise typer.Exit(stop_all())
 
 
-@app.command()
+@app.command(epilog=epilog("status"))
 def status(csv: Csv = False, json: Json = False) -> None:
     """Show which local services run."""
     from taxi_assets.cli.results import chosen_format
@@ -189,7 +262,7 @@ def status(csv: Csv = False, json: Json = False) -> None:
 def main() -> None:
     """Runs the command; an error ends it without a stack trace: with exit code 2 if it was asked wrongly, else 1."""
     try:
-        if "--help" not in sys.argv[1:]:
+        if "_TAXI_COMPLETE" not in os.environ and not _QUIET.intersection(sys.argv[1:]):
             from taxi_assets.instance.home import set_dagster_home
 
             set_dagster_home()

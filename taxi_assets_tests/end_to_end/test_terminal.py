@@ -111,6 +111,16 @@ def test_a_trial_shows_the_trial(taxi: Taxi) -> None:
     assert (load[1], load[2], load[-1]) == ("postgres", "20", "trial.yellow_cab_data")
 
 
+def test_a_wide_table_is_a_list_of_values(taxi: Taxi) -> None:
+    shown = plain(seen(taxi, "sql", "select repeat('a', 50) as one, repeat('b', 100) as two, 3 as three"))
+    lines = [line for line in shown if line]
+    assert lines[0].startswith("-[ 1 ]-")
+    assert max(map(len, lines)) <= 80
+    assert "".join(lines).count("a") == 50
+    assert "".join(lines).count("b") == 100
+    assert lines[-1].split() == ["three", "3"]
+
+
 def test_a_table_of_a_query(taxi: Taxi, tmp_path: Path) -> None:
     shown = plain(seen(taxi, "sql", "select 1 as one, 'a [b] c' as text"))
     assert [line.split(maxsplit=1) for line in shown if line] == [["one", "text"], ["1", "a [b] c"]]

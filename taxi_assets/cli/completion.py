@@ -1,0 +1,44 @@
+"""What a shell completes in the arguments of `taxi`. Nothing is asked of a store or a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+STORES = ("postgres", "lake", "bigquery")
+SOURCES = ("tlc", "mirror", "sample")
+_FIRST_YEAR = 2019
+
+
+def pipelines(incomplete: str) -> list[str]:
+    """The names of the pipelines."""
+    from taxi_assets.pipelines import read_pipelines
+
+    return _beginning(incomplete, read_pipelines())
+
+
+def stores(incomplete: str) -> list[str]:
+    """The names of the stores."""
+    return _beginning(incomplete, STORES)
+
+
+def sources(incomplete: str) -> list[str]:
+    """The sources that have names."""
+    return _beginning(incomplete, SOURCES)
+
+
+def months(incomplete: str) -> list[str]:
+    """The months that are over, `outdated`, and the ends of a range."""
+    first, colon, last = incomplete.rpartition(":")
+    today = date.today()
+    over = [
+        f"{year}-{month:02}"
+        for year in range(_FIRST_YEAR, today.year + 1)
+        for month in range(1, 13)
+        if (year, month) < (today.year, today.month)
+    ]
+    return [first + colon + name for name in _beginning(last, [*over, *([] if colon else ["outdated"])])]
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
