@@ -82,7 +82,7 @@ def test_a_lost_row_is_found(taxi: Taxi) -> None:
         connection.execute("DELETE FROM tlc.livery WHERE pickup_datetime = '2021-01-01'")
     said = taxi("verify", "livery", "--months", AS_CSV)
     assert said.code == 1
-    assert "taxi run livery --months 2021-01 --force --only postgres" in " ".join(said.err.split())
+    assert "taxi run livery --months 2021-01 --force --only postgres" in " ".join(said.out.split())
 
 
 def test_the_sample_source_has_it(taxi: Taxi) -> None:
