@@ -58,7 +58,7 @@ def develop(port: int) -> int:
             )
         start_all()
         ui = settings().taxi_ui_url.rstrip("/")
-        if settings().origin("taxi_ui_url") == "default":
+        if ui == type(settings()).model_fields["taxi_ui_url"].default:
             ui = os.environ["TAXI_UI_URL"] = f"http://127.0.0.1:{port}"
         token = ensure_token(home)
         # A log is read by others.
@@ -180,8 +180,10 @@ class Development:
 
     def run(self) -> None:
         """Keeps all running until a signal; then ends all."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._interrupt)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under `nohup`
+            signal.signal(signal.SIGHUP, self._interrupt)
         try:
             while not self._signals:
                 for process in self.processes:
