@@ -48,7 +48,7 @@ def test_one_month_fails_and_the_others_are_loaded(platform: Taxi) -> None:
         assert taxi.loads() == loads + 2
 
 
-@pytest.mark.parametrize("whom", ["the command", "its group"])
+@pytest.mark.parametrize("whom", ["the command", pytest.param("its group", marks=pytest.mark.long)])
 def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi, whom: str) -> None:
     schema = f"interrupted_{whom.split()[-1]}"
     with FaultyServer() as server:
@@ -83,6 +83,7 @@ def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi
             assert "6 loaded, 0 loaded already, 0 failed" in taxi.well(*command).err
 
 
+@pytest.mark.long
 def test_the_months_end_with_a_command_that_is_killed(platform: Taxi) -> None:
     with FaultyServer() as server:
         for month in ("2025-01", "2025-02"):

@@ -84,7 +84,8 @@ def start(taxi: Taxi) -> subprocess.Popen[str]:
 
 def test_while_it_fetches(old: Taxi, web: FaultyServer) -> None:
     web.stalled.clear()
-    web.fails(CSV, Fault(), Fault(stall_after=2000))
+    # Asked twice before the run: whether the file has changed, and whether it is there.
+    web.fails(CSV, Fault(), Fault(), Fault(stall_after=2000))
     with start(old) as process:
         until(web.stalled.is_set, process)
         kill(old, process)

@@ -19,7 +19,7 @@ LONGEST_SECONDS = 60
     ("kind", "whose", "status"),
     [
         ("retry", "own", "CANCELED"),
-        ("pool", "own", "CANCELED"),
+        pytest.param("pool", "own", "CANCELED", marks=pytest.mark.long),
         ("step", "launched", "FAILURE"),
     ],
 )
