@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from taxi_assets.cli.database import reader
-from taxi_assets.cli.results import Format, print_rows
+from taxi_assets.cli.results import Format, print_csv_columns, print_rows
 from taxi_assets.errors import UsageError
 from taxi_assets.settings import settings
 
@@ -84,4 +84,7 @@ def query_bigquery(query: str, form: Format) -> None:
 
     cloud = GoogleCloud.from_settings(settings())
     with bigquery_query(cloud, query, settings().bigquery_max_bytes_billed, reading=True) as answer:
-        print_rows(answer.columns, answer.rows, form)
+        if form is Format.CSV and answer.texts is not None:
+            print_csv_columns(answer.columns, answer.texts)
+        else:
+            print_rows(answer.columns, answer.rows, form)

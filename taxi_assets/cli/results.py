@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from taxi_assets.errors import UsageError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.console import Console
 
 SHOWN_ROWS = 1000
@@ -61,6 +62,20 @@ def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: Format
         _print_json(names, rows)
     else:
         _print_shown(names, rows)
+
+
+def print_csv_columns(names: Sequence[str], pages: Iterable[Sequence[pa.Array]]) -> None:
+    """Prints pages of columns as they come: the same text as `print_rows` prints of their rows, in less time.
+
+    Args:
+        names: The names of the columns.
+        pages: The columns of each page: texts, null for no value.
+    """
+    out = _Output()
+    csv.writer(out).writerow(names)
+    for columns in pages:
+        out.write(_csv_text(columns))
+    out.flush()
 
 
 def print_document(document: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], form: Format) -> None:
@@ -145,6 +160,20 @@ def _print_csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         writer.writerow(names)
     writer.writerows(rows)
     out.flush()
+
+
+def _csv_text(columns: Sequence[pa.Array]) -> str:
+    from pyarrow import compute as pc
+
+    cells: list[Any] = []
+    for column in columns:
+        special = pc.match_substring_regex(column, '[",\r\n]' if len(columns) > 1 else '[",\r\n]|^$')
+        if pc.any(special).as_py():
+            doubled = pc.replace_substring(column, '"', '""')
+            column = pc.if_else(special, pc.binary_join_element_wise('"', doubled, '"', ""), column)
+        cells.append(column if len(columns) > 1 else pc.fill_null(column, '""'))
+    lines = pc.binary_join_element_wise(*cells, ",", null_handling="replace", null_replacement="")
+    return "".join(f"{line}\r\n" for line in lines.to_pylist())
 
 
 def _print_json(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

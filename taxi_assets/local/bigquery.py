@@ -157,12 +157,16 @@ def _patch_job_ids() -> None:
 
 
 def _patch_queries() -> None:
-    """Lets dry runs run nothing, and makes the rows of an answer column by column, in a quarter of the time."""
+    """Lets dry runs run nothing, and makes the pages of an answer column by column, not value by value."""
     from bqemulator.api.routes import jobs
 
     from taxi_assets.local import bigquery_queries
 
     _replace(jobs, _dry_run_response=bigquery_queries.dry_run, arrow_table_to_bq_rows=bigquery_queries.rows)
+    routes = cast("Any", jobs.router.routes)
+    routes[:] = [route for route in routes if route.endpoint is not jobs.get_query_results]
+    path = "/projects/{project_id}/queries/{job_id}"
+    jobs.router.add_api_route(path, bigquery_queries.query_results, methods=["GET"], response_model=None)
 
 
 class _NoServer:

@@ -9,10 +9,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from taxi_assets.cli.results import Format, as_json, chosen_format, print_document, print_rows, print_table
+from taxi_assets.cli.results import (
+    Format,
+    as_json,
+    chosen_format,
+    print_csv_columns,
+    print_document,
+    print_rows,
+    print_table,
+)
 from taxi_assets.errors import UsageError
 
 
@@ -56,6 +65,16 @@ def test_two_columns_of_one_name_are_no_object(capsys: pytest.CaptureFixture[str
         print_rows(["n", "n"], [(1, 2)], Format.JSON)
     assert capsys.readouterr().out == ""
     assert printed(capsys, ["n", "n"], [(1, 2)], Format.CSV) == "n,n\r\n1,2\r\n"
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_columns_are_printed_as_their_rows(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    texts = ["", None, "a", 'a"b', '"', "a,b", "a\nb", "a\rb", "\r\n", " a ", "é\x00\t'😀", "None"]
+    names = ['n"1', "n2"][:width]
+    rows = [(text, other)[:width] for text in texts for other in texts]
+    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    print_csv_columns(names, [columns, [column[:0] for column in columns], [column[2:3] for column in columns]])
+    assert capsys.readouterr().out == printed(capsys, names, [*rows, *rows[2:3]], Format.CSV)
 
 
 def test_a_document_as_json_and_its_rows_as_csv(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from bqemulator.domain.errors import InvalidQueryError
+from bqemulator.api.routes import jobs
+from bqemulator.domain.errors import InvalidQueryError, NotFoundError
+from bqemulator.jobs import executor
 from bqemulator.storage import arrow_bridge
 
-from taxi_assets.local.bigquery_queries import rows, statement_type
+from taxi_assets.local.bigquery_queries import PAGE_ROWS, query_results, rows, statement_type
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,9 @@ def test_rows_are_those_of_the_emulator() -> None:
         {
             "i": pa.array([1, None, -(2**63)]),
             "f": pa.array([0.1, -0.0, float("nan")]),
-            "s": pa.array(["", None, 'a,"b']),
+            "s": pa.array(["", None, 'a,"b\\\n\x00é😀']),
+            "plain": pa.array(["a", None, "null"]),
+            "marked": pa.array(["a", None, '{"a": 1}']),
             "b": pa.array([True, False, None]),
             "d": pa.array([date(1, 1, 1), None, date(9999, 12, 31)]),
             "whole": pa.array([datetime(1, 1, 1), None, datetime(2021, 1, 1, 10)], pa.timestamp("us")),
@@ -58,5 +64,28 @@ def test_rows_are_those_of_the_emulator() -> None:
             "struct": pa.array([{"a": 1}, None, {"a": None}]),
         }
     )
+    # The emulator names DuckDB's types on its fields.
+    marked = table.schema.field("marked").with_metadata({"bqemu.duckdb_type": "JSON"})
+    table = table.cast(table.schema.set(table.schema.get_field_index("marked"), marked))
     for offset, limit in ((0, None), (1, 1), (2, 10), (3, 1)):
         assert rows(table, offset, limit) == arrow_bridge.arrow_table_to_bq_rows(table, offset, limit)
+
+
+def test_a_page_that_is_longer_than_usual() -> None:
+    table = pa.table({"i": range(2 * PAGE_ROWS + 1)})
+    assert rows(table, 1) == arrow_bridge.arrow_table_to_bq_rows(table, 1)
+    assert rows(table.slice(0, 0)) == rows(pa.table({})) == []
+
+
+@pytest.mark.parametrize("place", [{}, {"start": 2}, {"page_token": "4"}, {"start": 9}])
+def test_a_page_is_that_of_the_emulator(place: dict[str, Any]) -> None:
+    executor.JOB_RESULTS["job"] = pa.table({"i": range(5)})
+    page = json.loads(bytes(query_results("project", "job", max_results=2, **place).body))
+    names = {"start": "startIndex", "page_token": "pageToken"}
+    given = {names[name]: value for name, value in place.items()}
+    get_query_results: Any = jobs.get_query_results
+    assert page == get_query_results(
+        "project", "job", None, maxResults=2, **{"startIndex": 0, "pageToken": None, **given}
+    )
+    with pytest.raises(NotFoundError):
+        query_results("project", "no job")

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taxi_assets.errors import TaxiError
-from taxi_assets.stores.bigquery.answer import values
+from taxi_assets.stores.bigquery.answer import texts, values
 from taxi_assets.stores.bigquery.resource import bigquery_session
 from taxi_assets.stores.bigquery.statement import require_one_query, require_reading, unquoted_table
 from taxi_assets.stores.google.cloud import GoogleCloud
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Answer:
     Attributes:
         columns: The names of its columns.
         rows: Its rows, fetched page by page as they are taken.
+        texts: In place of `rows`, the columns of each page as the texts of the values; None: not of its types.
         bytes: Bytes that BigQuery read for it, where it says so.
     """
 
     columns: list[str]
     rows: Iterator[tuple[Any, ...]]
+    texts: Iterator[list[pa.Array]] | None
     bytes: int | None
 
 
@@ -65,7 +70,8 @@ def query(
             if any(item.get("reason") == "bytesBilledLimitExceeded" for item in error.errors if isinstance(item, dict)):
                 raise _too_much(max_bytes_billed, str(error)) from error
             raise
-        yield Answer([field.name for field in result.schema], values(result), job.total_bytes_billed or None)
+        names = [field.name for field in result.schema]
+        yield Answer(names, values(result), texts(result), job.total_bytes_billed or None)
 
 
 @contextmanager
