@@ -16,7 +16,7 @@ from taxi_assets.stores.table import TRIAL, TableRef, postgres_table
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
 
 _REJECTED = "_rejected"
-_TITLES = {"postgres": "PostgreSQL", "bigquery": "BigQuery"}
+_TITLES = {"postgres": "table of PostgreSQL", "bigquery": "table of BigQuery"}
 _VARIABLES = {"postgres": "POSTGRES_SCHEMA", "bigquery": "BIGQUERY_DATASET"}
 
 
@@ -32,6 +32,11 @@ class Claim:
     kind: str
     value: str
 
+    @property
+    def compared(self) -> Claim:
+        """The claim as it is compared: the embedded BigQuery takes names that differ in case alone for one."""
+        return Claim(self.kind, self.value.lower()) if self.kind == _TITLES["bigquery"] else self
+
     def __str__(self) -> str:
         return f"the {self.kind} {self.value!r}"
 
@@ -45,7 +50,7 @@ def conflicts(declared: Mapping[Path, PipelineSpec]) -> dict[Path, InvalidYaml]:
     owners: dict[Claim, list[tuple[Path, str]]] = {}
     for path, pipeline in declared.items():
         for claim, key in _claims(pipeline):
-            owners.setdefault(claim, []).append((path, key))
+            owners.setdefault(claim.compared, []).append((path, key))
     mistakes: dict[Path, dict[tuple[str, Path], Claim]] = {}
     for claim, found in owners.items():
         for path, key in found:
@@ -69,7 +74,7 @@ def _claims(pipeline: PipelineSpec) -> Iterator[tuple[Claim, str]]:
         yield Claim("schedule", f"{pipeline.name}_freshness_schedule"), "name"
     for store in _TITLES:
         for table in _tables(getattr(pipeline, store)):
-            yield Claim(f"table of {_TITLES[store]}", table), store
+            yield Claim(_TITLES[store], table), store
 
 
 def _tables(table: TableRef | None) -> list[str]:

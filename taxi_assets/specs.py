@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from taxi_assets.pipeline import Section, State
 from taxi_assets.stores.table import BigQueryTable, TableRef
 from taxi_assets.trips.columns import AMOUNT
 from taxi_assets.yaml_fields import Owner
-from taxi_assets.yaml_mistakes import Refused, one_of
+from taxi_assets.yaml_mistakes import Key, Refused, one_of
 
 _READS = {
     "trips_per_day": ("passenger_count", AMOUNT),
@@ -57,6 +57,33 @@ class SummariesSpec(Section):
     taxi_zones: BigQueryTable = Field(description="Table of the taxi zones in BigQuery")
     pipelines: Sequence[SummaryTables] = Field(description="The pipelines and the tables of their summaries")
     state: State = Field(State.RUNNING, description="Of the sensors, before a person flips the switch in the UI")
+
+    @model_validator(mode="after")
+    def _tables_of_their_own(self, info: ValidationInfo) -> SummariesSpec:
+        """Refuses a pipeline twice, and a table that another summary or a pipeline has."""
+        names = [each.pipeline for each in self.pipelines]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise Refused("each pipeline once", below=("pipelines", index, "pipeline"))
+        taken = {
+            str(table).lower(): f"the pipeline {name}"
+            for name, pipeline in (info.context.valid.items() if info.context else ())
+            if pipeline.bigquery
+            for table in (pipeline.bigquery, pipeline.bigquery.with_suffix("_rejected"))
+        }
+        for key, table in self._tables():
+            # The embedded BigQuery takes names that differ in case alone for one.
+            if owner := taken.get(str(table).lower()):
+                raise Refused(f"a table of its own: {table} is also that of {owner}", below=key)
+            taken[str(table).lower()] = ".".join(map(str, key))
+        return self
+
+    def _tables(self) -> Iterator[tuple[Key, TableRef]]:
+        yield ("taxi_zones",), self.taxi_zones
+        for index, each in enumerate(self.pipelines):
+            for summary in _READS:
+                if table := getattr(each, summary):
+                    yield ("pipelines", index, summary), table
 
 
 class LocalFilesSpec(Section):

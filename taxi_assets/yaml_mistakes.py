@@ -33,6 +33,12 @@ _EXPECTED = {
     "model_attributes_type": "keys and values",
 }
 """Type of pydantic's error → what is expected. `sequence` is an instance check there."""
+_LENGTHS = {
+    "string_too_short": "text of {min_length} character or more",
+    "string_too_long": "{max_length} characters at most",
+    "too_short": "a list of {min_length} or more",
+    "string_pattern_mismatch": "text of the form {pattern}",
+}
 _BOUNDS = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_than": "gt", "less_than": "lt"}
 _BOUND_WORDS = {"ge": "{} or more", "le": "{} or less", "gt": "more than {}", "lt": "less than {}"}
 
@@ -126,6 +132,8 @@ def explain(model: type[BaseModel], error: Any) -> Explanation:
         return Explanation(refused.expected, refused.allowed, refused.word, refused.word, refused.below)
     if kind in _BOUNDS:
         return Explanation(_BOUND_WORDS[_BOUNDS[kind]].format(context[_BOUNDS[kind]]))
+    if kind in _LENGTHS:
+        return Explanation(_LENGTHS[kind].format(**context))
     if kind == "is_instance_of":
         return Explanation("a list" if context.get("class") == "Sequence" else str(context.get("class")))
     return Explanation(_EXPECTED.get(kind) or str(error["msg"]).removeprefix("Value error, "))

@@ -86,6 +86,7 @@ def test_folders_with_tables_of_their_own_are_pipelines_of_one_service(tmp_path:
             "table of PostgreSQL 'a.green_rejected'",
         ),
         ({"bigquery": {"dataset": "a", "table": "green"}}, "bigquery", "table of BigQuery 'a.green'"),
+        ({"bigquery": {"dataset": "A", "table": "Green"}}, "bigquery", "table of BigQuery 'a.green'"),
         ({"job": "green_etl"}, "job", "job 'green_etl'"),
         ({"job": "green_freshness"}, "job", "job 'green_freshness'"),
         ({"name": "green"}, "name", "name 'green'"),

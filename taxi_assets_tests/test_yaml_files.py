@@ -129,6 +129,27 @@ def test_summaries_and_local_files_are_checked_alike(
     assert mistake.nearest == nearest
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "key", "says"),
+    [
+        ("mage, table: green_trips_per_day", "mage, table: green_taxi", "trips_per_day", "that of the pipeline green"),
+        ("table: green_trips_per_day", "table: Green_taxi_rejected", "trips_per_day", "that of the pipeline green"),
+        (
+            "table: green_trips_per_day",
+            "table: green_revenue_per_zone",
+            "revenue_per_zone",
+            "pipelines.1.trips_per_day",
+        ),
+        ("pipeline: green", "pipeline: yellow", "pipeline", "each pipeline once"),
+    ],
+)
+def test_each_summary_has_a_table_of_its_own(tmp_path: Path, right: str, wrong: str, key: str, says: str) -> None:
+    text = (FOLDER / "summaries" / "defs.yaml").read_text()
+    (mistake,) = broken(tmp_path, "summaries", text.replace(right, wrong, 1)).mistakes
+    assert mistake.key == f"attributes.pipelines[1].{key}"
+    assert says in mistake.expected
+
+
 def test_summaries_of_a_pipeline_whose_file_is_broken_are_not_broken(tmp_path: Path) -> None:
     assert broken(tmp_path, "yellow", "type: [").mistakes
 

@@ -18,6 +18,11 @@ from taxi_assets.yaml_mistakes import Refused
 if TYPE_CHECKING:
     from psycopg import sql
 
+TRIAL = "trial"
+"""The schema of PostgreSQL for the rows of a trial."""
+LONGEST_POSTGRES_NAME = 63
+"""The bytes of a name in PostgreSQL; it cuts a longer one off."""
+LONGEST_POSTGRES_TABLE = LONGEST_POSTGRES_NAME - len("_rejected_2021_01")
 _BIGQUERY_NAME = re.compile(r"[A-Za-z0-9_:.-]+")
 
 
@@ -89,16 +94,47 @@ def refuse_template(value: Any) -> Any:
     return value
 
 
-def _declared_with(*keys: str) -> BeforeValidator:
+@dataclass(frozen=True)
+class _Name:
+    """What a name may be in a store.
+
+    Attributes:
+        pattern: Its form.
+        expected: The same in words.
+        bytes: Its longest length.
+        reserved: Names that the platform or the store has itself.
+    """
+
+    pattern: str
+    expected: str
+    bytes: int
+    reserved: tuple[str, ...] = ()
+
+    def require(self, key: str, value: str) -> None:
+        if not value:
+            raise Refused("a name", below=(key,))
+        if not re.fullmatch(self.pattern, value) or len(value.encode()) > self.bytes:
+            raise Refused(f"{self.expected}, {self.bytes} bytes at most", below=(key,))
+        if value in self.reserved:
+            raise Refused(f"another name: {', '.join(self.reserved)} are reserved", below=(key,))
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": self.bytes, "pattern": f"^{self.pattern}$"}
+
+
+def _declared_with(**names: _Name) -> BeforeValidator:
+    keys = tuple(names)
+
     def check(value: Any) -> Any:
         if isinstance(value, dict):
             for key in value:
                 if key not in keys:
                     raise Refused(f"the keys {' and '.join(keys)}", allowed=keys, below=(key,), word=str(key))
             for key, part in value.items():
-                if part == "":
-                    raise Refused("a name", below=(key,))
                 refuse_template(part)
+                if isinstance(part, str):
+                    names[key].require(key, part)
         elif isinstance(value, TableRef) and value.database:
             raise Refused("the project as a setting: GCP_PROJECT")
         return value
@@ -106,17 +142,34 @@ def _declared_with(*keys: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _schema_of(*keys: str) -> WithJsonSchema:
-    text = {"type": "string", "minLength": 1}
-    properties = dict.fromkeys(keys, text)
+def _schema_of(**names: _Name) -> WithJsonSchema:
+    properties = {key: name.json_schema for key, name in names.items()}
     return WithJsonSchema(
-        {"type": "object", "properties": properties, "required": list(keys), "additionalProperties": False}
+        {"type": "object", "properties": properties, "required": list(names), "additionalProperties": False}
     )
 
 
-PostgresTable = Annotated[TableRef, _declared_with("schema", "table"), _schema_of("schema", "table")]
-"""A table of PostgreSQL as a YAML file declares it."""
-BigQueryTable = Annotated[TableRef, _declared_with("dataset", "table"), _schema_of("dataset", "table")]
+_POSTGRES = {
+    "schema": _Name(
+        r"(?!pg_)[^\x00-\x1f\x7f]+",
+        "the name of a schema, which does not begin with pg_ as PostgreSQL's own do",
+        LONGEST_POSTGRES_NAME,
+        ("dagster", "information_schema", "taxi_assets", TRIAL),
+    ),
+    "table": _Name(
+        r"(?!.*_\d{4}_\d\d$)[^\x00-\x1f\x7f]+",
+        "the name of a table, which does not end like a partition's, _2021_01",
+        LONGEST_POSTGRES_TABLE,
+    ),
+}
+_BIGQUERY = {
+    "dataset": _Name("[A-Za-z0-9_]+", "the name of a dataset: letters, digits and _", 1024),
+    # 1024 bytes with the suffix of a staging table.
+    "table": _Name("[A-Za-z0-9_-]+", "the name of a table: letters, digits, _ and -", 960, ("taxi_assets_load_log",)),
+}
+PostgresTable = Annotated[TableRef, _declared_with(**_POSTGRES), _schema_of(**_POSTGRES)]
+"""A table of PostgreSQL as a YAML file declares it; the names of its partitions are longer."""
+BigQueryTable = Annotated[TableRef, _declared_with(**_BIGQUERY), _schema_of(**_BIGQUERY)]
 """A table of BigQuery as a YAML file declares it."""
 
 
@@ -159,10 +212,6 @@ class Table:
     def monthly(self) -> bool:
         """Whether it is replaced month by month."""
         return SOURCE_MONTH in self.columns
-
-
-TRIAL = "trial"
-"""The schema of PostgreSQL for the rows of a trial."""
 
 
 def postgres_table(declared: TableRef, schema: str | None, *, trial: bool = False) -> TableRef:

@@ -39,6 +39,8 @@ NAME = r"[a-z][a-z0-9_]*"
 """What a service or a column is called."""
 _LONGEST_NAME = 63  # in PostgreSQL
 _OWN = {column.name for column in (SOURCE_MONTH, REASON, SOURCE_ROW)}
+_SYSTEM = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
+"""Columns that every table of PostgreSQL has."""
 _NUMBERS = (ColumnType.SMALLINT, ColumnType.BIGINT)
 _TYPES = {AMOUNT: (ColumnType.DOUBLE,), VENDOR: _NUMBERS, **dict.fromkeys(ZONES, _NUMBERS)}
 """Columns that the platform knows by their names, and the types that they must have."""
@@ -77,6 +79,8 @@ class ColumnDeclaration(_Section):
     def _consistent(self) -> ColumnDeclaration:
         if self.name in _OWN:
             raise Refused(f"another name: the platform adds {self.name} itself", below=("name",))
+        if self.name in _SYSTEM:
+            raise Refused(f"another name: PostgreSQL has a {self.name} in each table", below=("name",))
         if self.day_of and (self.type is not ColumnType.DATE or self.sources):
             raise Refused("the type date and no `sources` beside `day_of`", below=("day_of",))
         if not self.required and (self.required_from or self.required_until):
@@ -86,6 +90,12 @@ class ColumnDeclaration(_Section):
         if self.type not in (allowed := _TYPES.get(self.name, (self.type,))):
             raise Refused(f"{' or '.join(allowed)}, the type of each {self.name}", below=("type",))
         return self
+
+    def optional_by(self) -> str | None:
+        """The key that lets files lack the column; None: each file must have it."""
+        if not self.required:
+            return "required"
+        return next((key for key in ("required_from", "required_until") if getattr(self, key)), None)
 
     def column(self, first_month: date) -> Column:
         """The column of a service that begins with that month."""
@@ -124,6 +134,11 @@ class ServiceDeclaration(_Section):
                     raise Refused("each once: another column has it, too", below=("columns", index), word=twice[0])
                 seen |= {f"{key} {word}" for word in words}
             self._require_time(declared.day_of, "columns", index, "day_of")
+            if declared.required_until and declared.required_until < self.first_month:
+                raise Refused("`first_month` or a later month", below=("columns", index, "required_until"))
+            if declared.name == self.pickup and (optional := declared.optional_by()):
+                expected = "no such key: each file must have the time of pickup"
+                raise Refused(expected, below=("columns", index, optional))
         self._require_time(self.pickup, "pickup")
         self._require_time(self.dropoff, "dropoff")
         return self

@@ -46,8 +46,8 @@ def require_reading(statement_type: str | None, sql: str) -> None:
         UsageError: It takes it for another one.
     """
     if statement_type != "SELECT":
-        kind = statement_type or "no type of a statement"
-        raise _refused(f"`taxi bq` runs one query that reads, and BigQuery names this {kind}.", sql)
+        kind = statement_type or "another statement"
+        raise _refused(f"`taxi bq` runs one query that reads, and this is {kind} to BigQuery.", sql)
 
 
 def unquoted_table(sql: str) -> str | None:

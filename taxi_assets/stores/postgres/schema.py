@@ -16,7 +16,7 @@ from tenacity import AttemptManager, Retrying, retry_if_exception_type, stop_aft
 
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.stores.postgres.connection import LOADER, lock, reader_roles
-from taxi_assets.stores.table import Table, TableRef
+from taxi_assets.stores.table import LONGEST_POSTGRES_TABLE, Table, TableRef
 from taxi_assets.trips.columns import SOURCE_MONTH, Service
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ WIDER = {
 """Type in a table → the registry's types that every value of it fits into: the table takes the new one."""
 
 REJECTED = "_rejected"
-_LONGEST_NAME = 63
-_LONGEST_SUFFIX = len(f"{REJECTED}_2021_01")
 
 
 def tables(service: Service, ref: TableRef) -> tuple[Table, Table]:
@@ -47,10 +45,10 @@ def tables(service: Service, ref: TableRef) -> tuple[Table, Table]:
     Raises:
         TaxiError: The name is too long for PostgreSQL.
     """
-    if len(ref.name.encode()) + _LONGEST_SUFFIX > _LONGEST_NAME:
+    if len(ref.name.encode()) > LONGEST_POSTGRES_TABLE:
         raise TaxiError(
             f"The table name {ref.name!r} is too long.",
-            expected=f"at most {_LONGEST_NAME - _LONGEST_SUFFIX} bytes: its partitions add to it",
+            expected=f"at most {LONGEST_POSTGRES_TABLE} bytes: its partitions add to it",
             next_step="shorten it in the pipeline's YAML",
         )
     kept = f"{service.title} of New York, the trips that were kept; one partition a month of the TLC's files."
