@@ -123,6 +123,7 @@ def processes_of(terminal: Terminal) -> list[psutil.Process]:
     return [terminal.process, *found]
 
 
+@pytest.mark.long
 def test_it_shows_what_a_person_needs_reloads_the_code_and_ends(tmp_path: Path) -> None:
     taxi = Taxi(tmp_path / "a home, of 'one'", tmp_path)
     with in_terminal(taxi) as terminal:
