@@ -16,7 +16,7 @@ from datetime import date
 from taxi_assets.cli.month import run_month
 from taxi_assets.cli.month_events import replay
 from taxi_assets.cli.options import RunOptions
-from taxi_assets.cli.outcome import Outcome, Status
+from taxi_assets.cli.outcome import Outcome, Status, count
 from taxi_assets.cli.progress_display import Display, show_progress
 from taxi_assets.cli.screen import messages
 from taxi_assets.pipeline import PipelineSpec
@@ -26,6 +26,7 @@ from taxi_assets.trips.months import month_name
 CONCURRENT_MONTHS = 2
 _TASKS_BEFORE_STORES = 2
 """The file is fetched and cleaned."""
+_ENDED = (Status.LOADED, Status.FAILED)
 
 Process = subprocess.Popen[str]
 
@@ -66,10 +67,9 @@ class LocalBackfill:
                 for future in as_completed(futures):
                     month, outcome = futures[future], future.result()
                     outcomes[month] = outcome
-                    if outcome.status in (Status.LOADED, Status.FAILED):
-                        messages().print(
-                            f"[bold]{len(outcomes)} of {len(months)}[/]: {self._name(month)} {outcome.status}"
-                        )
+                    if outcome.status in _ENDED:
+                        ended = f"{count(outcomes, *_ENDED)} of {len(months)}"
+                        messages().print(f"[bold]{ended}[/]: {self._name(month)} {outcome.status}")
             finally:
                 signal.signal(signal.SIGINT, previous)
         return {month: outcomes[month] for month in months}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import signal
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from taxi_assets.instance.processes import PROCESS_TAG, describe_this_process
 from taxi_assets.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import dagster as dg
 
     from taxi_assets.instance.dagster_private import ReconstructableJob, RemoteJobOrigin
 
 
 _CANCELED = "The run is canceled."
+_interrupted = threading.Event()
+"""Set from an interrupt on, until the next run."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,26 @@ class RunResult:
     canceled: bool = False
 
 
+@contextmanager
+def _note_interrupts() -> Iterator[None]:
+    """Notes an interrupt, and raises it as usual: a library that is imported meanwhile may swallow what is raised."""
+    _interrupted.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        _interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@_note_interrupts()
 def run_job(
     job_name: str,
     month: str,
@@ -81,6 +106,8 @@ def run_job(
             with slot(instance, notify):
                 # From here on, an interrupt cancels the run.
                 stack.enter_context(capture_interrupts())
+                if _interrupted.is_set():
+                    raise KeyboardInterrupt
                 run = _create_run(
                     instance,
                     definition,
