@@ -90,16 +90,25 @@ def verify_months(
         months: The months; None: all.
         tables: Pipelines and tables to look at, besides those that the ledger names.
     """
-    loads: dict[tuple[str, str], list[LoadEntry]] = {(name, table.in_database): [] for name, table in tables}
-    for entry in latest_loads(connection, store="postgres", pipeline=pipeline, months=months):
-        loads.setdefault((entry.pipeline, entry.place), []).append(entry)
-    for (name, place), entries in loads.items():
-        table = table_of(place)
+    # Of all pipelines: a month is that of the pipeline which loaded it last, perhaps under an earlier name.
+    loads: dict[str, list[LoadEntry]] = {}
+    for entry in latest_loads(connection, store="postgres", months=months):
+        loads.setdefault(entry.place, []).append(entry)
+    owners = {
+        entry.place: entry.pipeline
+        for entries in loads.values()
+        for entry in entries
+        if pipeline in (None, entry.pipeline)
+    }
+    owners |= {table.in_database: name for name, table in tables}
+    for place, owner in owners.items():
+        table, entries = table_of(place), loads.get(place, [])
         kept = count_months(connection, table, months)
         rejected = count_months(connection, table.with_suffix(REJECTED), months)
         for entry in entries:
-            month = entry.source_month
-            yield VerifiedMonth.of(entry, kept.get(month, NONE), rejected.get(month, NONE))
+            if pipeline in (None, entry.pipeline):
+                month = entry.source_month
+                yield VerifiedMonth.of(entry, kept.get(month, NONE), rejected.get(month, NONE))
         for month in sorted((kept.keys() | rejected.keys()) - {entry.source_month for entry in entries}):
             counts = kept.get(month, NONE), rejected.get(month, NONE)
-            yield VerifiedMonth("postgres", name, month, place, None, counts[0], None, counts[1])
+            yield VerifiedMonth("postgres", owner, month, place, None, counts[0], None, counts[1])

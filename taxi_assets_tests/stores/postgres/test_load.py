@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -157,6 +158,24 @@ def test_verify_finds_what_others_did(postgres: PostgresAddress, schema: str, tm
     with connect_as(READER, postgres) as connection:
         (found,) = (v for v in verify_months(connection, "yellow", [JANUARY]) if v.location == f"{schema}.{TABLE}")
     assert (found.agrees, found.counted, found.logged) == (False, (3, 3543), (3, 3540))
+
+
+def test_verify_counts_a_table_once_whose_pipeline_was_renamed(
+    postgres: PostgresAddress, schema: str, tmp_path: Path
+) -> None:
+    table = trips_table(schema)
+    for month in (JANUARY, FEBRUARY):
+        load_month(postgres, replace(cleaned(tmp_path, month=month), pipeline="before"), table)
+    load_month(postgres, replace(cleaned(tmp_path, kept=4), pipeline="after"), table)
+    with connect_as(READER, postgres) as connection:
+        found = list(verify_months(connection, None, None, [("after", table)]))
+        of_one = list(verify_months(connection, "after", None, [("after", table)]))
+    found = [verified for verified in found if verified.location == f"{schema}.{TABLE}"]
+    assert {(verified.pipeline, verified.month, verified.agrees) for verified in found} == {
+        ("after", JANUARY, True),
+        ("before", FEBRUARY, True),
+    }
+    assert [(verified.month, verified.agrees) for verified in of_one] == [(JANUARY, True)]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
