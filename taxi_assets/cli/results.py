@@ -149,6 +149,8 @@ def _print_shown(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
     shown = [["" if value is None else escaped(str(value)) for value in row] for row in first[:SHOWN_ROWS]]
     print_table([escaped(name) for name in names], shown)
+    if not first:
+        messages().print("No rows.")
     if len(first) > SHOWN_ROWS:
         messages().print(f"The first {SHOWN_ROWS:,} rows; --csv and --json print all.")
 

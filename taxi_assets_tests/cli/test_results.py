@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
+from taxi_assets.cli import screen
 from taxi_assets.cli.results import (
     Format,
     as_json,
@@ -58,6 +59,14 @@ def test_rows_are_one_document_with_a_row_a_line(capsys: pytest.CaptureFixture[s
     out = printed(capsys, ["n"], rows, Format.JSON)
     assert json.loads(out) == [{"n": row[0]} for row in rows]
     assert out.count("\n") == (len(rows) + 2 if rows else 1)
+
+
+def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(screen, "messages", lambda: Console(file=said))
+    assert printed(capsys, ["a", "b"], [], Format.TABLE).split() == ["a", "b"]
+    assert said.getvalue() == "No rows.\n"
+    assert printed(capsys, ["a", "b"], [], Format.CSV) == "a,b\n"
 
 
 def test_two_columns_of_one_name_are_no_object(capsys: pytest.CaptureFixture[str]) -> None:
