@@ -30,6 +30,8 @@ from taxi_assets.trips.rules import Rule, check_rules, cleaning_version
 from taxi_assets.yaml_fields import Count, Cron, Number, Owner, TimeZone
 from taxi_assets.yaml_mistakes import Refused, one_of
 
+LOADED_FIRST = ("raw_taxi", "clean_taxi", "rejected_taxi")
+"""The assets of a month before the stores."""
 STORE_ASSETS = {"postgres": "postgres_table", "lake": "gcs_parquet", "bigquery": "bigquery_table"}
 """Store → its asset, in the order in which a month reaches the stores."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.environment import Environment
 from taxi_assets.errors import TaxiError, UsageError
-from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipeline import LOADED_FIRST, PipelineSpec
 from taxi_assets.settings import read_settings, settings
 from taxi_assets.trips.months import month_name
 
@@ -91,7 +91,7 @@ def _add_backfill(
     from taxi_assets.instance.dagster_private import add_backfill
     from taxi_assets.instance.runs import started_by
 
-    names = ["raw_taxi", "clean_taxi", "rejected_taxi", *(pipeline.stores[store] for store in stores)]
+    names = [*LOADED_FIRST, *(pipeline.stores[store] for store in stores)]
     return add_backfill(
         instance,
         defs().get_repository_def(),

@@ -11,7 +11,7 @@ import dagster as dg
 
 from taxi_assets.failures import TRANSIENT
 from taxi_assets.instance.dagster_private import requested_backfills
-from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipeline import LOADED_FIRST, PipelineSpec
 
 if TYPE_CHECKING:
     from taxi_assets.instance.dagster_private import PartitionBackfill
@@ -65,7 +65,7 @@ def months_in_progress(instance: dg.DagsterInstance, pipeline: PipelineSpec) -> 
 
 def _belongs_to(run: dg.DagsterRun, pipeline: PipelineSpec) -> bool:
     if run.asset_selection:
-        return any(key.path[0] == pipeline.name for key in run.asset_selection)
+        return any(_loads(key, pipeline) for key in run.asset_selection)
     return run.job_name == pipeline.job
 
 
@@ -76,7 +76,12 @@ def _months_of(backfill: PartitionBackfill, pipeline: PipelineSpec) -> Iterator[
     if backfill.asset_backfill_data:
         targets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
         for key, partitions in targets.items():
-            yield from partitions.get_partition_keys() if key.path[0] == pipeline.name else ()
+            yield from partitions.get_partition_keys() if _loads(key, pipeline) else ()
+
+
+def _loads(key: dg.AssetKey, pipeline: PipelineSpec) -> bool:
+    """Whether the asset is a part of loading a month; the pipeline's summaries are none."""
+    return list(key.path) in [pipeline.key(name) for name in (*LOADED_FIRST, *pipeline.stores.values())]
 
 
 def backfill_months(backfill: PartitionBackfill) -> set[str]:

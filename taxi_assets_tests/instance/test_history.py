@@ -37,6 +37,16 @@ def test_a_run_belongs_to_the_pipeline_of_its_job_or_of_its_assets() -> None:
         assert months_in_progress(instance, strict) == {"2020-05", "2020-06"}
 
 
+def test_a_run_of_summaries_is_no_load_in_progress() -> None:
+    green = spec("green")
+    summary = frozenset({dg.AssetKey(["green", "trips_per_day"])})
+    tags = {"dagster/partition": "2020-04"}
+    started = dg.DagsterRunStatus.STARTED
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(dg.DagsterRun("__ASSET_JOB", status=started, tags=tags, asset_selection=summary))
+        assert months_in_progress(instance, green) == set()
+
+
 def test_an_attempt_of_one_pipeline_is_none_of_the_other() -> None:
     green, strict = spec("green"), spec("green_strict")
     with dg.DagsterInstance.ephemeral() as instance:
