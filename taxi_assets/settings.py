@@ -7,6 +7,7 @@ default, and wins over later places too: `POSTGRES_HOST= taxi run …` uses the 
 
 from __future__ import annotations
 
+import difflib
 import os
 import textwrap
 from collections.abc import Mapping
@@ -36,6 +37,14 @@ SOURCES = {
     "mirror": "https://github.com/DataTalksClub/nyc-tlc-data/releases/download",
     "tlc": "https://d37ci6vzurychx.cloudfront.net",
 }
+
+
+def _meant(source: str) -> str:
+    """What a wrong TAXI_SOURCE_URL may mean: a folder without its scheme, or a name."""
+    if source.startswith("/"):
+        return f"; a folder is written file://{source}"
+    nearest = next(iter(difflib.get_close_matches(source.lower(), SOURCES, 1)), None)
+    return f"; did you mean {nearest}?" if nearest else ""
 
 
 class Settings(BaseModel):
@@ -137,7 +146,9 @@ class Settings(BaseModel):
             return None
         url = SOURCES.get(value, value).rstrip("/")
         if not url.startswith(("http://", "https://", "file://")):
-            raise ValueError("it is no http, https or file address, and none of the names " + ", ".join(SOURCES))
+            raise ValueError(
+                "it is no http, https or file address, and none of the names " + ", ".join(SOURCES) + _meant(value)
+            )
         if not readable(url):
             raise ValueError("its host or its port cannot be read")
         return url

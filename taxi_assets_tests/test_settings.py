@@ -89,6 +89,15 @@ def test_the_public_sources_have_names(root: Path) -> None:
     assert "ftp://host/files" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"), [("/data/trips", "a folder is written file:///data/trips"), ("tcl", "did you mean tlc?")]
+)
+def test_a_source_that_is_nearly_one_is_refused_with_the_right_form(root: Path, value: str, meant: str) -> None:
+    with pytest.raises(TaxiError) as raised:
+        read_settings({"TAXI_SOURCE_URL": value})
+    assert meant in raised.value.summary
+
+
 def test_nothing_secret_is_shown(root: Path) -> None:
     found = read_settings(
         {"POSTGRES_PASSWORD": "s3cret", "TAXI_SOURCE_URL": "https://me:s3cret@host/files?token=s3cret"}

@@ -18,6 +18,7 @@ EXAMPLES = {
         "taxi run yellow --months 2021-01",
         "taxi run green --months 2020-10:2020-12 --only postgres",
         "taxi run green --months 2020-10:2020-12 --dry-run",
+        "taxi run green --months 2020-10:2020-12 --detach",
         "taxi run yellow --months outdated --json",
     ),
     "verify": ("taxi verify", "taxi verify yellow --months 2021-01:2021-03 --json"),
@@ -139,7 +140,9 @@ def run(
 
         raise typer.Exit(show(follow))
     if pipeline is None or months is None:
-        raise typer.BadParameter("a pipeline and --months are needed, or --follow RUN_OR_BACKFILL")
+        example = f"taxi run {pipeline or 'yellow'} --months {months or '2021-01'}"
+        missing = "--months" if pipeline else "the pipeline" if months else "the pipeline and --months"
+        raise typer.BadParameter(f"needed, as in `{example}`", param_hint=missing)
     if dry_run:
         from taxi_assets.cli.dry_run import print_plan
 

@@ -32,8 +32,8 @@ Each prints one JSON document. Numbers are numbers: integers and decimals exact,
 times have ISO's form, bytes are in base64, SQL's null is null; arrays and structs are nested. In CSV, null and the
 empty text are both empty.
 
-In a terminal that is too narrow for a table, each row is a list of its values. `sql` and `bq` show 1,000 rows; `--csv`
-and `--json` print all.
+In a terminal that is too narrow for a table, sentences are wrapped; if that is not enough, each row is a list of
+its values. `sql` and `bq` show 1,000 rows; `--csv` and `--json` print all.
 
 ## Exit codes
 

@@ -13,6 +13,7 @@ from taxi_assets.errors import UsageError
 _EXPECTED = "a year and a month, like 2021-01, or a range of them, like 2020-10:2020-12"
 _MONTH = re.compile(r"(?!0000)([0-9]{4})-(0[1-9]|1[0-2])")
 _NEAR = re.compile(r"([12][0-9]{3})[-/._ ]?(0?[1-9]|1[0-2])([-/.][0-9]{1,2})?")
+_RANGE = re.compile(r"([0-9]{4}-[0-9]{2})\s*(?:\.{2,3}|[-–/ ]|\bto\b)\s*([0-9]{4}-[0-9]{2})")
 
 
 def parse_month(text: str) -> date:
@@ -51,6 +52,9 @@ def parse_months(text: str) -> list[date]:
             f"The range {text!r} has no {'end' if first else 'beginning'}.",
             expected="both ends, like 2020-10:2020-12; `outdated` names the months of older rules or columns",
         )
+    if near := _RANGE.fullmatch(first):
+        meant = f"write {near[1]}:{near[2]}"
+        raise UsageError(f"{text!r} is not a range of months.", expected=_EXPECTED, next_step=meant)
     start = parse_month(first)
     end = parse_month(last) if colon else start
     if start > end:

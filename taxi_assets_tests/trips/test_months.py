@@ -45,6 +45,13 @@ def test_what_is_nearly_a_month_is_refused_with_the_right_form(text: str) -> Non
     assert raised.value.details["Next"] == "write 2021-01"
 
 
+@pytest.mark.parametrize("text", ["2020-04..2020-06", "2020-04-2020-06", "2020-04 - 2020-06", "2020-04 to 2020-06"])
+def test_what_is_nearly_a_range_is_refused_with_the_right_form(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a range") as raised:
+        parse_months(text)
+    assert raised.value.details["Next"] == "write 2020-04:2020-06"
+
+
 @pytest.mark.parametrize(("text", "what"), [("2020-04:", "end"), (":2020-04", "beginning"), (":", "beginning")])
 def test_a_range_with_one_end_is_refused(text: str, what: str) -> None:
     with pytest.raises(UsageError, match=f"has no {what}"):

@@ -76,12 +76,14 @@ def query(
 
 @contextmanager
 def _next_step(sql: str) -> Iterator[None]:
-    """Names the backticks that a table may lack."""
+    """Names the backticks or the dataset that a table may lack."""
     try:
         yield
     except TaxiError as error:
         if "invalidQuery" in error.details.get("Found", "") and (name := unquoted_table(sql)):
             error.details["Next"] = f"write the table in backticks, since its project has a dash: `{name}`"
+        elif error.details.get("Found", "").startswith("does not exist"):
+            error.details["Next"] = "correct the name: a table is named dataset.table, as `taxi log` lists them"
         raise
 
 

@@ -196,7 +196,7 @@ def _clear(error: psycopg.Error, address: PostgresAddress, doing: str) -> TaxiEr
     message = error.diag.message_primary or " ".join(str(error).split())
     # An error without a code is not the server's answer: the connection was lost.
     transient = state.startswith(_TRANSIENT) if state else isinstance(error, psycopg.OperationalError)
-    next_step = "try again" if transient else "see what PostgreSQL says"
+    next_step = "try again" if transient else "correct what PostgreSQL names above"
     if state == "42501":
         next_step = f"let an administrator run {ROLES_FILE}, and see who owns the schema and the table"
     if state == "53100":
