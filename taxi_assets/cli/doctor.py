@@ -153,7 +153,7 @@ def _print_tables(tests: Sequence[Mapping[str, Any]]) -> None:
         [test["connection"], _MARKS.get(test["state"], test["state"]), escaped(test["found"]), f"{test['seconds']:.2f}"]
         for test in tests
     ]
-    print_table(["connection", "", "found", "seconds"], rows, right=("seconds",), sparse=True)
+    print_table(["connection", "", "found", "seconds"], rows, right=("seconds",), sparse=True, prose="found")
     print()
     listed = [
         [escaped(name), escaped(value), origin, _MARKS.get(state, state)]

@@ -83,16 +83,15 @@ def _database() -> Iterator[Connection | None]:
 
 def _print(plan: Plan) -> None:
     out = standard_output()
-    numbers = ("bytes to fetch", "BigQuery jobs", "seconds")
+    numbers = ("bytes to fetch", "BigQuery jobs", "seconds") if plan.of(Step.LOAD) else ()
     rows = []
     for month in plan.months:
-        loads = month.step is Step.LOAD
         unknown = "generated" if plan.source == SAMPLE else "not known"
         size = unknown if month.bytes is None else f"{month.bytes:,}"
         seconds = "not known" if month.seconds is None else f"{month.seconds:.1f}"
-        counts = (size, str(month.jobs), seconds) if loads else ("", "", "")
+        counts = (size, str(month.jobs), seconds) if month.step is Step.LOAD else ("",) * len(numbers)
         rows.append([month_name(month.month), str(month.step), escaped("; ".join(month.reasons)), *counts])
-    print_table(["month", "", "why", *numbers], rows, right=numbers, sparse=True, out=out)
+    print_table(["month", "", "why", *numbers], rows, right=numbers, sparse=True, prose="why", out=out)
     out.print(f"\nfrom {plan.source}", markup=False, soft_wrap=True)
     for store, place in plan.places.items():
         out.print(f"into {STORE_NAMES[store]}: {place}", markup=False, soft_wrap=True)

@@ -45,7 +45,7 @@ def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
         mark = _MARKS.get(outcome.status, "left")
         rows.append([month_name(month), mark, escaped(outcome.reason or outcome.status)])
     messages().print()
-    print_table(["month", "", "why"], rows, out=messages())
+    print_table(["month", "", "why"], rows, prose="why", out=messages())
     messages().print("The same command again does what is missing, and nothing twice.")
 
 
@@ -71,4 +71,5 @@ def print_absent(absent: Mapping[date, NotPublished]) -> None:
         if len(absent) == 1:
             show_error(error)
         else:
-            messages().print(f"{escaped(error.summary)} {escaped(error.details['Found'])}", soft_wrap=True)
+            text = f"{error.summary.removesuffix('.')}: {error.details['Found']}"
+            messages().print(text, markup=False, soft_wrap=True)

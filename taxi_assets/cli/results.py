@@ -23,12 +23,15 @@ from taxi_assets.errors import UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
+    from rich.table import Table
 
 SHOWN_ROWS = 1000
 UNREAD = 141
 """The exit code of a command whose reader leaves early: 128 and the number of SIGPIPE."""
 _LINE = 40
 """The length of the line above an expanded row."""
+_WORDS = 30
+"""The narrowest column of sentences."""
 
 
 class Format(StrEnum):
@@ -107,6 +110,7 @@ def print_table(
     right: Collection[str] = (),
     *,
     sparse: bool = False,
+    prose: str | None = None,
     out: Console | None = None,
 ) -> None:
     """Prints a table of cells in rich's markup; in a terminal that is too narrow for it, each row as a list.
@@ -117,6 +121,7 @@ def print_table(
         right: The headings of the columns that are aligned to the right.
         out: Where it is printed; None: the standard output.
         sparse: An empty cell says nothing: a list leaves it out.
+        prose: The heading of a column of sentences, which are wrapped where the terminal has room for words.
     """
     from rich.measure import Measurement
 
@@ -127,7 +132,7 @@ def print_table(
         printed.add_row(*row)
     out = out or standard_output()
     width = Measurement.get(out, out.options.update(max_width=1_000_000), printed).maximum
-    if width <= out.width:
+    if width <= out.width or (out.is_terminal and prose and _wraps(printed, prose, width - out.width)):
         out.print(printed)
     elif out.is_terminal:
         for number, row in enumerate(rows, 1):
@@ -137,6 +142,17 @@ def print_table(
     else:
         out.width = width
         out.print(printed)
+
+
+def _wraps(printed: Table, prose: str, excess: int) -> bool:
+    """Makes the column of sentences narrower by so many characters, if lines of some words are left."""
+    from rich.text import Text
+
+    (column,) = (column for column in printed.columns if column.header == prose)
+    room = max(Text.from_markup(str(cell)).cell_len for cell in column.cells) - excess
+    if room >= _WORDS:
+        column.width, column.overflow = room, "fold"
+    return room >= _WORDS
 
 
 def _print_shown(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -103,10 +103,12 @@ def _detach(
     backfill, in_progress = submit_backfill(pipeline, months, stores, options) if months else (None, [])
     for month in in_progress:
         messages().print(f"{pipeline.name} {month_name(month)}: a run waits or is in progress already.")
+    added = len(months) - len(in_progress)
     if backfill:
         messages().print(
-            f"Backfill {backfill}, {len(months) - len(in_progress)} months: the daemon runs it. "
-            f"See it: taxi run --follow {backfill}"
+            f"Backfill {backfill}, {added} month{'' if added == 1 else 's'}: the daemon runs it. "
+            f"See it: taxi run --follow {backfill}",
+            soft_wrap=True,
         )
     if form is not Format.TABLE:
         detached = {"backfill": backfill, "months": [month_name(month) for month in months if month not in in_progress]}

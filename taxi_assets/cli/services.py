@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taxi_assets.cli.broken_files import show_broken_files
-from taxi_assets.cli.results import Format, print_document, print_table
+from taxi_assets.cli.results import Format, print_document, print_table, standard_output
 from taxi_assets.cli.screen import messages, show_error
 from taxi_assets.errors import TaxiError
 from taxi_assets.local import services
@@ -46,6 +46,8 @@ def show_status(form: Format) -> None:
     rows = [
         [str(row["service"]), "yes" if row["needed"] else "no", str(row["runs_at"] or "not running")] for row in found
     ]
-    rows += [["UI", "by `taxi dev`", str(link["runs_at"])] for link in links]
     print_table(["service", "needed", "runs at"], rows, sparse=True)
+    for link in links:
+        # Not in the table, which breaks what is longer than a line.
+        standard_output().print(f"UI of `taxi dev`: {link['runs_at']}", markup=False, soft_wrap=True)
     show_broken_files()

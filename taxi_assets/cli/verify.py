@@ -59,13 +59,14 @@ def verify_loads(name: str | None, months: str | None, form: Format) -> int:
     _print_outdated(pipelines, compared)
     own = len(compared) - len(others)
     agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in {_measure(pipelines)}."
-    messages().print(agreeing)
+    messages().print(agreeing, soft_wrap=True)
     absent = _absent(compared, wanted or ())
     if absent:
         names = ", ".join(month_name(month) for month in absent[:SHOWN_MONTHS])
         more = f" and {len(absent) - SHOWN_MONTHS} more" if len(absent) > SHOWN_MONTHS else ""
         given = f" {name}" if name else ""
-        messages().print(f"Not loaded:{given} {names}{more}. Next: taxi run {name or 'PIPELINE'} --months {months}")
+        mending = f"taxi run {name or 'PIPELINE'} --months {months}"
+        messages().print(f"Not loaded:{given} {names}{more}. Next: {mending}", soft_wrap=True)
     elif not compared:
         messages().print(f"Nothing is loaded yet: taxi run {name or 'yellow'} --months 2021-01")
     broken = 0 if name else show_broken_files()
@@ -192,7 +193,8 @@ def _print_outdated(pipelines: Sequence[PipelineSpec], compared: Sequence[Compar
             names = ", ".join(month_name(month) for month in sorted(outdated))
             messages().print(
                 f"Loaded by older rules or columns of {pipeline.name}: {names}. "
-                f"Next: taxi run {pipeline.name} --months outdated"
+                f"Next: taxi run {pipeline.name} --months outdated",
+                soft_wrap=True,
             )
 
 

@@ -111,6 +111,16 @@ def test_a_table_wider_than_the_terminal_is_expanded() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_column_of_sentences_is_wrapped() -> None:
+    out = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    print_table(["month", "why", "seconds"], [["2021-01", "a word " * 20, "1.0"]], prose="why", out=out)
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0].split() == ["month", "why", "seconds"]
+    assert lines[1].startswith("2021-01  a word a word")
+    assert len(lines) == 1 + 3
+    assert max(map(len, lines)) <= 80
+
+
 def test_a_table_that_fits_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["month", "rows"], [["2021-01", "1,000"]], right=("rows",))
     assert capsys.readouterr().out.splitlines() == ["month     rows", "2021-01  1,000"]
