@@ -19,7 +19,7 @@ from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import conflicts
 from taxi_assets.specs import LocalFilesSpec, SummariesSpec
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
-from taxi_assets.yaml_mistakes import Refused, nearest_word, one_of
+from taxi_assets.yaml_mistakes import Mistake, Place, Refused, nearest_word, one_of
 
 FOLDER = Path(__file__).parent / "defs"
 _ROOM = "taxi_assets.components."
@@ -86,6 +86,11 @@ def read_files(folder: Path = FOLDER) -> Pipelines:
         # Also of the file that declares its service.
         except InvalidYaml as error:
             errors[path] = error
+    # Dagster takes no other name, and nothing else would say that the folder is none.
+    for path in sorted(folder.glob("*/defs.yml")):
+        if not path.with_suffix(".yaml").exists():
+            mistake = Mistake("", Place(1, 1), "a file of the name defs.yml", "a file of the name defs.yaml")
+            errors[path] = InvalidYaml(path, [mistake])
     errors |= conflicts(pipelines)
     valid = {spec.name: spec for path, spec in pipelines.items() if path not in errors}
     found = Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})

@@ -95,6 +95,14 @@ def test_a_file_that_is_no_yaml_is_named_with_the_line(tmp_path: Path, text: str
     assert found in mistake.found
 
 
+def test_a_file_of_another_ending_is_named(tmp_path: Path) -> None:
+    (tmp_path / "green").mkdir()
+    (tmp_path / "green" / "defs.yml").write_text(GREEN)
+    error = read_files(tmp_path).broken["green"]
+    assert error.path == tmp_path / "green" / "defs.yml"
+    assert error.details["Expected"] == "a file of the name defs.yaml"
+
+
 def test_all_mistakes_of_a_file_are_in_one_error(tmp_path: Path) -> None:
     text = (
         GREEN.replace("equals: 0", "equal: 0").replace("shape: date}", "shape: dates}").replace("days: 75", "day: 75")
