@@ -29,6 +29,8 @@ _NAMES = [
     *("file", "sha256", "code", "cleaning", "configuration", "run"),
 ]
 _SHORT = 12
+_INTERNAL = ("ledger", "token")
+"""What tells one home and one load from another: it says nothing to a person."""
 
 
 def show_log(pipeline: str | None, months: str | None, form: Format) -> int:
@@ -60,7 +62,8 @@ def _cell(value: Any, full: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True) if value else ""
+        shown = value if full else {name: value[name] for name in value if name not in _INTERNAL}
+        return json.dumps(shown, sort_keys=True) if shown else ""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     text = str(value)

@@ -146,6 +146,11 @@ def test_the_same_again_changes_no_count(half_year: Taxi, kept: dict[str, int]) 
     assert objects(half_year, "green/") == before
 
 
+def test_the_log_shows_a_person_no_token_of_a_load(half_year: Taxi) -> None:
+    assert '"token"' not in half_year.well("log", "green").out
+    assert "token" in half_year.well("log", "green", "--json").out
+
+
 @pytest.mark.parametrize(
     "words",
     [
