@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 sys.setswitchinterval(0.0005)
 sleep_between_claims()
 
+_ENDS_OF_STEPS = (
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+)
+
 
 def _schema() -> dict[str, Any]:
     """The fields of an environment; what is left out, the settings of whoever creates the run say."""
@@ -82,7 +89,7 @@ class InterruptibleExecutor(dg.Executor):
                 for event in self._executor.execute(plan_context, execution_plan):
                     wait.close()
                     yield event
-                    if _begins_wait(event):
+                    if _may_begin_wait(event):
                         wait.enter_context(raise_interrupts_as(dg.DagsterExecutionInterruptedError))
             except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
                 run, instance = plan_context.dagster_run, plan_context.instance
@@ -91,13 +98,13 @@ class InterruptibleExecutor(dg.Executor):
                 raise
 
 
-def _begins_wait(event: dg.DagsterEvent) -> bool:
-    """Whether a step now waits: for its next attempt, or for a slot in its pool.
+def _may_begin_wait(event: dg.DagsterEvent) -> bool:
+    """Whether no step is in progress now: another one waits, for its next attempt or for a slot in its pool, or begins.
 
     Dagster notes an interrupt between two steps, and looks at the note when the next step begins.
     """
     blocked = event.event_type == dg.DagsterEventType.ENGINE_EVENT and "pool" in event.engine_event_data.metadata
-    return blocked or event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY
+    return blocked or event.event_type in _ENDS_OF_STEPS
 
 
 @dg.executor(

@@ -1,6 +1,6 @@
 """A run that waits for long, in a process of its own: `python -m … KIND FOLDER OWN`, ended by a signal.
 
-KIND is `retry`, `pool` or `step`. Prints `waiting` when the wait begins, and the run's status at its end.
+KIND is `retry`, `pool`, `beside` or `step`. Prints `waiting` when the wait begins, and the run's status at its end.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -35,6 +36,16 @@ def pool() -> None:
 
 
 @dg.op
+def other() -> int:
+    return 1
+
+
+@dg.op
+def last(number: int) -> None:
+    """A step that goes on while `pool` waits."""
+
+
+@dg.op
 def step() -> None:
     print("waiting", file=OUTPUT, flush=True)
     time.sleep(SECONDS)
@@ -51,14 +62,20 @@ def pool_job() -> None:
 
 
 @dg.job(executor_def=EXECUTOR)
+def beside_job() -> None:
+    pool()
+    last(other())
+
+
+@dg.job(executor_def=EXECUTOR)
 def step_job() -> None:
     step()
 
 
-def wait_for(instance: dg.DagsterInstance, run_id: str) -> None:
+def wait_for(instance: dg.DagsterInstance, run_id: str, words: Sequence[str]) -> None:
     def waits() -> bool:
         events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
-        return any(word in f"{event.event_type_value} {event.message}" for event in events for word in WAITS)
+        return any(word in f"{event.event_type_value} {event.message}" for event in events for word in words)
 
     while not waits():
         time.sleep(0.05)
@@ -69,12 +86,13 @@ def main(kind: str, folder: Path, own: bool) -> None:
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\nconcurrency: {pools: {granularity: op}}\n")
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         instance.event_log_storage.set_concurrency_slots(POOL, 0)
-        job = dg.reconstructable({"retry": retry_job, "pool": pool_job, "step": step_job}[kind])
+        job = dg.reconstructable({"retry": retry_job, "pool": pool_job, "beside": beside_job, "step": step_job}[kind])
         tags = {PROCESS_TAG: describe_this_process()} if own else {}
         with capture_interrupts():
             run = instance.create_run_for_job(job.get_definition(), tags=tags)
             if kind != "step":
-                threading.Thread(target=wait_for, args=[instance, run.run_id], daemon=True).start()
+                words = ('Finished execution of step "last"',) if kind == "beside" else WAITS
+                threading.Thread(target=wait_for, args=[instance, run.run_id, words], daemon=True).start()
             execute_run(job, run, instance)
         ended = instance.get_run_by_id(run.run_id)
         print(ended.status.value if ended else "deleted", file=OUTPUT, flush=True)

@@ -20,6 +20,7 @@ LONGEST_SECONDS = 60
     [
         ("retry", "own", "CANCELED"),
         pytest.param("pool", "own", "CANCELED", marks=pytest.mark.long),
+        ("beside", "own", "CANCELED"),
         ("step", "launched", "FAILURE"),
     ],
 )
