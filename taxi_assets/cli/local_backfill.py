@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ CONCURRENT_MONTHS = 2
 _TASKS_BEFORE_STORES = 2
 """The file is fetched and cleaned."""
 _ENDED = (Status.LOADED, Status.FAILED)
+
+_BEGINS_ERROR = re.compile(r"^Error:| failed\. ")
 
 Process = subprocess.Popen[str]
 
@@ -62,7 +65,8 @@ class LocalBackfill:
         # The months' processes inherit the mask: each takes interrupts as soon as it can cancel its run.
         with ThreadPoolExecutor(CONCURRENT_MONTHS, initializer=_block_interrupts) as pool:
             futures = {pool.submit(self._run_month, month, display): month for month in months}
-            previous = signal.signal(signal.SIGINT, lambda number, frame: self._interrupt())
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            previous = [signal.signal(number, lambda number, frame: self._interrupt()) for number in numbers]
             try:
                 for future in as_completed(futures):
                     month, outcome = futures[future], future.result()
@@ -71,15 +75,15 @@ class LocalBackfill:
                         ended = f"{count(outcomes, *_ENDED)} of {len(months)}"
                         messages().print(f"[bold]{ended}[/]: {self._name(month)} {outcome.status}")
             finally:
-                signal.signal(signal.SIGINT, previous)
+                for number, handler in zip(numbers, previous, strict=True):
+                    signal.signal(number, handler)
         return {month: outcomes[month] for month in months}
 
     def _interrupt(self) -> None:
-        """Interrupts the months in progress, once: a further interrupt would only disturb their cancellation."""
-        if not self._interrupted.is_set():
-            self._interrupted.set()
-            for process in list(self._processes):
-                process.send_signal(signal.SIGINT)
+        """Interrupts the months in progress; no other begins."""
+        self._interrupted.set()
+        for process in list(self._processes):
+            process.send_signal(signal.SIGINT)
 
     def _name(self, month: date) -> str:
         return f"{self.pipeline.name} {month_name(month)}"
@@ -144,13 +148,15 @@ def _follow(process: Process, listener: ProgressListener) -> Outcome | None:
 
 def _pass_on(process: Process) -> None:
     """Prints the lines of a process as they come, the lines of an error together."""
-    lines: list[str] = []
-    for line in process.stderr or ():
-        lines.append(line.rstrip())
-        if not line.startswith(" "):
-            _print(lines[:-1])
-            lines = lines[-1:]
-    _print(lines)
+    error: list[str] = []
+    for line in map(str.rstrip, process.stderr or ()):
+        if error and line.startswith(" "):
+            error.append(line)
+            continue
+        _print(error)
+        error = [line] if _BEGINS_ERROR.search(line) else []
+        _print([] if error else [line])
+    _print(error)
 
 
 def _print(lines: list[str]) -> None:

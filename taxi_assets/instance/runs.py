@@ -57,10 +57,15 @@ def _note_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, note)
+    hangup = signal.getsignal(signal.SIGHUP)
+    if hangup is signal.SIG_DFL:
+        # A terminal that is closed interrupts the run. `nohup` ignores that.
+        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGHUP, hangup)
 
 
 @_note_interrupts()

@@ -140,7 +140,14 @@ def test_while_it_loads(old: Taxi, web: FaultyServer, event: str, schema: str, t
     next_run_succeeds(old)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
+)
 def test_an_interrupt_cancels_the_run_while_it_loads(old: Taxi, number: signal.Signals) -> None:
     with stops_at(old, "BEFORE INSERT", SCHEMA, "yellow_cab_data") as somebody_waits, start(old) as process:
         until(somebody_waits, process)
