@@ -108,9 +108,11 @@ class _Backfill:
 
         while True:
             backfill = self.instance.get_backfill(self.name)
-            ended = backfill is None or has_ended(backfill)
             outcomes = self._read()
-            self._print(outcomes, max(len(outcomes), len(backfill_months(backfill)) if backfill else 0))
+            months = max(len(outcomes), len(backfill_months(backfill)) if backfill else 0)
+            self._print(outcomes, months)
+            # The daemon notes the end of a backfill up to a minute after that of its last run.
+            ended = backfill is None or has_ended(backfill) or len(self._printed) == months > 0
             if ended or not daemon_runs(self.instance, _LOST_SECONDS):
                 break
             time.sleep(_POLL_SECONDS)
