@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from taxi_assets.errors import TransientError
+from taxi_assets.stores.bigquery.values import READERS
 
 if TYPE_CHECKING:
     from google.cloud.bigquery.table import RowIterator
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = pa.schema(
     {
         "pageToken": pa.string(),
@@ -24,24 +22,6 @@ _PAGE = pa.schema(
 """What is read of a page. All values are texts where none is an array or a struct."""
 
 
-def _timestamp(microseconds: str) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(microseconds))
-
-
-_VALUES: dict[str, Callable[[str], Any]] = {
-    "STRING": str,
-    "INTEGER": int,
-    "INT64": int,
-    "FLOAT": float,
-    "FLOAT64": float,
-    "NUMERIC": Decimal,
-    "BIGNUMERIC": Decimal,
-    "BOOLEAN": "true".__eq__,
-    "BOOL": "true".__eq__,
-    "DATE": date.fromisoformat,
-    "DATETIME": datetime.fromisoformat,
-    "TIMESTAMP": _timestamp,
-}
 _PRINTED_AS_THEY_COME = ("STRING", "INTEGER", "INT64", "DATE")
 
 
@@ -61,13 +41,13 @@ def texts(result: RowIterator) -> Iterator[list[pa.Array]] | None:
 
 
 def _kinds(result: RowIterator) -> list[str] | None:
-    plain = all(field.field_type in _VALUES and field.mode != "REPEATED" for field in result.schema)
+    plain = all(field.field_type in READERS and field.mode != "REPEATED" for field in result.schema)
     return [field.field_type for field in result.schema] if plain else None
 
 
 def _values(column: pa.Array, kind: str) -> list[Any]:
     encoded = column.dictionary_encode()
-    found = [_VALUES[kind](text) for text in encoded.dictionary.to_pylist()]
+    found = [READERS[kind](text) for text in encoded.dictionary.to_pylist()]
     return [None if index is None else found[index] for index in encoded.indices.to_pylist()]
 
 
@@ -75,7 +55,7 @@ def _texts(column: pa.Array, kind: str) -> pa.Array:
     if kind in _PRINTED_AS_THEY_COME:
         return column
     encoded = column.dictionary_encode()
-    found = [str(_VALUES[kind](text)) for text in encoded.dictionary.to_pylist()]
+    found = [str(READERS[kind](text)) for text in encoded.dictionary.to_pylist()]
     return pa.array(found, pa.string()).take(encoded.indices)
 
 

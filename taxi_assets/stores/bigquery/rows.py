@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
 from typing import Any
 
 from taxi_assets.errors import TransientError
 from taxi_assets.stores.bigquery.resource import JOB_SECONDS
+from taxi_assets.stores.bigquery.values import READERS
 from taxi_assets.stores.google.rest import JsonApi
 
 WAIT_MILLISECONDS = 10_000
 """How long BigQuery waits for the end of a query before it answers."""
 
 Row = dict[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_VALUES: Mapping[str, Callable[[str], Any]] = {
-    "INTEGER": int,
-    "FLOAT": float,
-    "DATE": date.fromisoformat,
-    "TIMESTAMP": lambda text: _EPOCH + timedelta(microseconds=int(text)),
-}
-"""Type → how its values are read. Others stay text."""
 
 
 def query_rows(api: JsonApi, query: str) -> list[Row] | None:
@@ -69,7 +60,7 @@ def _is_missing(answer: Mapping[str, Any]) -> bool:
 
 
 def _rows(answer: Mapping[str, Any]) -> list[Row]:
-    columns = [(field["name"], _VALUES.get(field["type"], str)) for field in answer.get("schema", {}).get("fields", [])]
+    columns = [(field["name"], READERS.get(field["type"], str)) for field in answer.get("schema", {}).get("fields", [])]
     return [
         {
             name: None if cell["v"] is None else read(cell["v"])
