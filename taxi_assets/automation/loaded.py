@@ -185,20 +185,23 @@ def _loaded(pipeline: PipelineSpec, found: Sequence[_Found]) -> Loaded:
     )
 
 
-def already_loaded(connection: Connection, source: TripSource, wanted: MonthSelection) -> list[date]:
-    """The months that every store has from the file that the source has now, cleaned by today's rules.
+def unchanged_months(connection: Connection, source: TripSource, wanted: MonthSelection) -> dict[date, bool]:
+    """The months that every store has, cleaned by today's rules, and whose file the source has now.
 
     Adds to the ledger what a store has and the ledger lacks.
+
+    Returns:
+        Month → whether it is loaded from the version that the source has.
 
     Raises:
         TaxiError: The source, the database or a store does not answer.
     """
-    unchanged = []
+    found = {}
     for month, loads in loaded(connection, wanted, whole=True).items():
         if loads.unwritten:
             write_missing(postgres_address(settings()), loads.unwritten)
         if not loads.missing and not loads.outdated:
             published = source.probe(wanted.pipeline.service, month, known=loads.file)
-            if published and loads.is_from(published):
-                unchanged.append(month)
-    return unchanged
+            if published:
+                found[month] = loads.is_from(published)
+    return found

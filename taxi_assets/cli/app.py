@@ -66,9 +66,9 @@ Json = Annotated[bool, typer.Option("--json", help="print one JSON document, for
 Query = Annotated[str, typer.Argument(help="one SQL query", show_default=False)]
 
 _WARNED = "_TAXI_WARNED"
+"""The variable that tells child processes that their parent named the unknown settings."""
 _QUIET = {"-h", "--help", "--version", "--show-completion", "--install-completion"}
 """What needs no home and no settings."""
-"""The variable that tells child processes that their parent named the unknown settings."""
 
 
 def _show_version(asked: bool) -> None:

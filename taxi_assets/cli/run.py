@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from taxi_assets.automation.absent import absent_months
-from taxi_assets.automation.loaded import MonthSelection, already_loaded, entries, outdated_months
+from taxi_assets.automation.loaded import MonthSelection, entries, outdated_months, unchanged_months
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted
@@ -63,11 +63,13 @@ def run_months(
         return 0
     wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
     begin_starting(settings(), stores, options.source)
-    done = [] if options.force or options.limit else _already_loaded(wanted, source)
+    known = {} if options.force or options.limit else _unchanged(wanted, source)
+    done = [month for month, unchanged in known.items() if unchanged]
     for month in done:
         messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")
     missing = [month for month in wanted.months if month not in done]
-    absent = absent_months(source or source_from_settings(settings()), pipeline.service, missing)
+    unknown = [month for month in missing if month not in known]
+    absent = absent_months(source or source_from_settings(settings()), pipeline.service, unknown)
     print_absent(absent)
     missing = [month for month in missing if month not in absent]
     if detach:
@@ -121,12 +123,12 @@ def _outdated(pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
         return outdated_months(connection, pipeline, stores)
 
 
-def _already_loaded(wanted: MonthSelection, source: TripSource | None) -> list[date]:
+def _unchanged(wanted: MonthSelection, source: TripSource | None) -> dict[date, bool]:
     source = source or source_from_settings(settings())
     with reader() as connection:
         if source.synthetic:
             refuse_synthetic(entries(connection, wanted))
-        return already_loaded(connection, source, wanted)
+        return unchanged_months(connection, source, wanted)
 
 
 def refuse_synthetic(loads: Sequence[LoadEntry]) -> None:

@@ -85,8 +85,8 @@ def start(taxi: Taxi) -> subprocess.Popen[str]:
 
 def test_while_it_fetches(old: Taxi, web: FaultyServer) -> None:
     web.stalled.clear()
-    # Asked twice before the run: whether the file has changed, and whether it is there.
-    web.fails(CSV, Fault(), Fault(), Fault(stall_after=2000))
+    # Before the run, it asks whether the file has changed.
+    web.fails(CSV, Fault(), Fault(stall_after=2000))
     with start(old) as process:
         until(web.stalled.is_set, process)
         kill(old, process)
