@@ -6,6 +6,8 @@ raw = source.fetch("yellow", date(2021, 1, 1))     # RawFile: path, url, bytes, 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -19,11 +21,11 @@ from taxi_assets.sources.addresses import folder_name, is_file, join, redacted
 from taxi_assets.sources.content import CsvCheck, check_for
 from taxi_assets.sources.errors import OTHER_SOURCE, NotFound, NotPublished
 from taxi_assets.sources.folder import FileTransport, newest_file, require_folder
-from taxi_assets.sources.http import HttpTransport
 from taxi_assets.sources.layouts import LAYOUTS, ZONE_LOOKUP, Layout
 from taxi_assets.sources.record import Published, RawFile, SourceFile
 from taxi_assets.sources.retry import RetryPolicy, with_retries
-from taxi_assets.sources.transport import Transport
+from taxi_assets.sources.sample.head import sample_head
+from taxi_assets.sources.transport import SourceResponse, Transport
 from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
@@ -105,12 +107,12 @@ class TripSource:
         """
         addresses = [(layout, layout.address(self.url, service, month)) for layout in LAYOUTS]
         addresses.sort(key=lambda entry: known is None or redacted(entry[1]) != known.url)
-        with self._transport() as transport:
+        with self._head() as head:
             for layout, address in addresses:
                 same = known if known and known.url == redacted(address) else None
                 version = same.validators if same else None
                 try:
-                    response, _ = with_retries(self.retry_policy, partial(transport.head, address, known=version))
+                    response, _ = with_retries(self.retry_policy, partial(head, address, known=version))
                 except NotFound:
                     continue
                 size = same.bytes if same and response.total is None else response.total
@@ -134,10 +136,22 @@ class TripSource:
         urls = [redacted(layout.address(self.url, service, month)) for layout in LAYOUTS]
         return _not_published(service, month, urls)
 
+    @contextmanager
+    def _head(self) -> Iterator[Callable[..., SourceResponse]]:
+        """How the source is asked for what it knows of a file: `Transport.head`."""
+        if self.synthetic:
+            yield sample_head
+            return
+        with self._transport() as transport:
+            yield transport.head
+
     def _transport(self) -> Transport:
         if is_file(self.url):
             require_folder(self.url)
             return FileTransport()
+        # The import of requests takes longer than the sample source's answer.
+        from taxi_assets.sources.http import HttpTransport
+
         return HttpTransport(self.retry_policy)
 
 

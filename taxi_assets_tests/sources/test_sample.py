@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 import requests
 
 from taxi_assets.local.sample_source import SAMPLE_SOURCE, sample_url
-from taxi_assets.sources.errors import NotPublished
+from taxi_assets.sources.errors import NotPublished, SourceUnavailable
 from taxi_assets.sources.sample.files import columns, make_month
 from taxi_assets.sources.sample.newest import newest_month
 from taxi_assets.sources.sample.trips import CHUNK_ROWS
@@ -84,6 +85,19 @@ def test_server_knows_head_ranges_and_versions(url: str) -> None:
         rest = requests.get(address, headers={"Range": "bytes=1000-", "If-Range": condition}, timeout=5)
         assert (rest.status_code, rest.content) == (status, body[1000:] if status == 206 else body)
     assert requests.get(address, headers={"If-None-Match": etag}, timeout=5).status_code == 304
+
+
+def test_the_short_way_to_ask_finds_what_http_finds(sample: TripSource, url: str, tmp_path: Path) -> None:
+    short = replace(sample, synthetic=True)
+    sample.fetch("yellow", MONTH)
+    found = short.probe("yellow", MONTH)
+    assert found
+    assert found == sample.probe("yellow", MONTH) == short.probe("yellow", MONTH, known=found)
+    assert short.probe("yellow", date(2018, 12, 1)) is None
+    wrong, nowhere = (replace(short, url=address) for address in (f"{url}/..%2f", "http://127.0.0.1:9"))
+    assert wrong.probe("yellow", MONTH) is None
+    with pytest.raises(SourceUnavailable, match="does not answer"):
+        nowhere.probe("yellow", MONTH)
 
 
 @pytest.mark.parametrize(

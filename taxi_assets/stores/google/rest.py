@@ -1,21 +1,25 @@
 """Google's JSON APIs without Google's clients, for the quick look at what is loaded.
 
 The clients take a second to import, that of BigQuery with pandas. Here are the same addresses, credentials, errors and
-conditions of a retry. `requests` alone reaches an emulator; `google.auth` is imported for Google itself.
+conditions of a retry. `google.auth` is imported for Google itself; an emulator needs the standard library alone.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
-import requests
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from taxi_assets.local.access import home_secret
+from taxi_assets.local.client import request
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.google.errors import clear_errors, is_passing
 
@@ -23,6 +27,10 @@ STORAGE = "https://storage.googleapis.com"
 BIGQUERY = "https://bigquery.googleapis.com"
 REQUEST_SECONDS = 60
 """How long an answer may take."""
+
+
+Send = Callable[[str, str, bytes | None], tuple[int, bytes]]
+"""Sends a request of a method to a URL with a body, with the credentials; returns the status and what is answered."""
 
 
 @dataclass(frozen=True)
@@ -33,39 +41,37 @@ class JsonApi:
         url: Its address.
         project: The project.
         cloud: Where it is.
-        session: The session, with the credentials.
+        send: Sends a request.
     """
 
     url: str
     project: str
     cloud: GoogleCloud
-    session: requests.Session
+    send: Send
 
     def get(self, path: str, **parameters: Any) -> Any | None:
         """The JSON at a path; None: there is no such thing. Raises what Google's clients raise."""
-        response = self._request("GET", path, params=parameters)
-        return None if response is None else response.json()
+        content = self.content(path, **parameters)
+        return None if content is None else json.loads(content)
 
     def content(self, path: str, **parameters: Any) -> bytes | None:
         """The bytes at a path; None: there is no such thing."""
-        response = self._request("GET", path, params=parameters)
-        return None if response is None else response.content
+        given = urlencode({name: value for name, value in parameters.items() if value is not None})
+        return self._request("GET", f"{path}?{given}" if given else path, None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any | None:
         """The answer to a request that changes nothing; None: there is no such thing."""
-        response = self._request("POST", path, json=body)
-        return None if response is None else response.json()
+        content = self._request("POST", path, json.dumps(body).encode())
+        return None if content is None else json.loads(content)
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response | None:
-        def request() -> requests.Response | None:
-            response = self.session.request(method, f"{self.url}{path}", timeout=REQUEST_SECONDS, **options)
-            if response.status_code == 404:
+    def _request(self, method: str, path: str, body: bytes | None) -> bytes | None:
+        def ask() -> bytes | None:
+            status, content = self.send(method, f"{self.url}{path}", body)
+            if status == 404:
                 return None
-            if not response.ok:
-                from google.api_core.exceptions import from_http_response
-
-                raise from_http_response(response)  # type: ignore[no-untyped-call]
-            return response
+            if not 200 <= status < 300:
+                raise _refused(status, content, method, f"{self.url}{path}")
+            return content
 
         retrying = Retrying(
             stop=stop_after_delay(self.cloud.retry_seconds),
@@ -73,7 +79,19 @@ class JsonApi:
             retry=retry_if_exception(_may_pass),
             reraise=True,
         )
-        return retrying(request)
+        return retrying(ask)
+
+
+def _refused(status: int, content: bytes, method: str, url: str) -> Exception:
+    """The error that Google's clients raise for an answer."""
+    from google.api_core.exceptions import format_http_response_error
+
+    try:
+        payload = json.loads(content)
+    except ValueError:
+        payload = {"error": {"message": content.decode(errors="replace") or "unknown error"}}
+    error: Exception = format_http_response_error(SimpleNamespace(status_code=status), method, url, payload)
+    return error
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -97,26 +115,31 @@ def bigquery_api(cloud: GoogleCloud, doing: str, where: str, intact: str = "ever
 @contextmanager
 def _api(cloud: GoogleCloud, address: Callable[[], str | None], google: str) -> Iterator[JsonApi]:
     credentials, project = cloud.credentials()
-    with _session(cloud, credentials) as session:
-        yield JsonApi(address() or google, str(project), cloud, session)
+    url = address() or google
+    if cloud.kind != "google":
+        yield JsonApi(url, str(project), cloud, partial(_send, cloud))
+        return
+    from google.auth.transport.requests import AuthorizedSession
+
+    with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
+
+        def send(method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+            answer = session.request(  # type: ignore[no-untyped-call]
+                method, url, data=body, headers=_headers(body), timeout=REQUEST_SECONDS
+            )
+            return answer.status_code, answer.content
+
+        yield JsonApi(url, str(project), cloud, send)
 
 
-def _session(cloud: GoogleCloud, credentials: Any) -> requests.Session:
-    if cloud.kind == "google":
-        from google.auth.transport.requests import AuthorizedSession
-
-        session: requests.Session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        return session
-    session = requests.Session()
-    session.trust_env = False  # past any proxy that the environment names
+def _send(cloud: GoogleCloud, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+    """Sends a request to an emulator."""
+    headers = _headers(body)
     if cloud.secret_home:
-        session.auth = _with_secret(Path(cloud.secret_home))
-    return session
+        headers["Authorization"] = f"Bearer {home_secret(Path(cloud.secret_home))}"
+    answer = request(method, url, headers=headers, body=body, timeout=REQUEST_SECONDS)
+    return answer.status, answer.content
 
 
-def _with_secret(home: Path) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {home_secret(home)}"
-        return request
-
-    return sign
+def _headers(body: bytes | None) -> dict[str, str]:
+    return {} if body is None else {"Content-Type": "application/json"}
