@@ -14,7 +14,14 @@ from bqemulator.domain.errors import InvalidQueryError, NotFoundError
 from bqemulator.jobs import executor
 from bqemulator.storage import arrow_bridge
 
-from taxi_assets.local.bigquery_queries import PAGE_ROWS, query_results, rows, statement_type
+from taxi_assets.local import bigquery_queries
+from taxi_assets.local.bigquery_queries import FEW_ROWS, PAGE_ROWS, query_results, rows, statement_type
+
+
+@pytest.fixture(params=[0, FEW_ROWS])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes all pages column by column; and then few rows value by value."""
+    monkeypatch.setattr(bigquery_queries, "FEW_ROWS", request.param)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,7 @@ def test_a_statement_that_cannot_be_parsed() -> None:
         statement_type("select * frm x")
 
 
+@pytest.mark.usefixtures("few")
 def test_rows_are_those_of_the_emulator() -> None:
     table = pa.table(
         {
@@ -77,6 +85,7 @@ def test_a_page_that_is_longer_than_usual() -> None:
     assert rows(table.slice(0, 0)) == rows(pa.table({})) == []
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("place", [{}, {"start": 2}, {"page_token": "4"}, {"start": 9}])
 def test_a_page_is_that_of_the_emulator(place: dict[str, Any]) -> None:
     executor.JOB_RESULTS["job"] = pa.table({"i": range(5)})
