@@ -99,19 +99,27 @@ def entries(connection: Connection, wanted: MonthSelection) -> list[LoadEntry]:
     return sorted(selected, key=lambda entry: (entry.source_month, entry.store))
 
 
-def loaded(connection: Connection, wanted: MonthSelection, *, whole: bool = False) -> dict[date, Loaded]:
+def loaded(
+    connection: Connection,
+    wanted: MonthSelection,
+    *,
+    newest: Sequence[LoadEntry] | None = None,
+    whole: bool = False,
+) -> dict[date, Loaded]:
     """Month → its loads, trials left out.
 
     Args:
         connection: A connection of the reader.
         wanted: The months; stores are asked for those of them that the ledger knows.
+        newest: The ledger's `entries` of them; None: they are read.
         whole: Whether only months matter that every store has. PostgreSQL's record is the ledger: a month that it lacks
             there is not asked for in the other stores.
 
     Raises:
         TaxiError: A store does not answer: nothing is known then.
     """
-    full = [entry for entry in entries(connection, wanted) if not entry.configuration.get("limit")]
+    newest = entries(connection, wanted) if newest is None else newest
+    full = [entry for entry in newest if not entry.configuration.get("limit")]
     ledger = {(entry.store, entry.source_month): entry for entry in full}
     identity = ledger_identity(connection)
     needed = {"postgres"} & set(wanted.stores) if whole else set()
@@ -185,23 +193,41 @@ def _loaded(pipeline: PipelineSpec, found: Sequence[_Found]) -> Loaded:
     )
 
 
-def unchanged_months(connection: Connection, source: TripSource, wanted: MonthSelection) -> dict[date, bool]:
-    """The months that every store has, cleaned by today's rules, and whose file the source has now.
+@dataclass(frozen=True)
+class KnownMonth:
+    """A month that every store has, cleaned by today's rules, and whose file the source has now.
+
+    Attributes:
+        loads: Its loads, one a store.
+        unchanged: Whether they are of the version that the source has.
+    """
+
+    loads: Sequence[LoadEntry]
+    unchanged: bool
+
+
+def known_months(
+    connection: Connection, source: TripSource, wanted: MonthSelection, newest: Sequence[LoadEntry]
+) -> dict[date, KnownMonth]:
+    """The months that are known at their source and in every store.
 
     Adds to the ledger what a store has and the ledger lacks.
 
-    Returns:
-        Month → whether it is loaded from the version that the source has.
+    Args:
+        connection: A connection of the reader.
+        source: The source.
+        wanted: The months.
+        newest: The ledger's `entries` of them.
 
     Raises:
         TaxiError: The source, the database or a store does not answer.
     """
     found = {}
-    for month, loads in loaded(connection, wanted, whole=True).items():
+    for month, loads in loaded(connection, wanted, newest=newest, whole=True).items():
         if loads.unwritten:
             write_missing(postgres_address(settings()), loads.unwritten)
         if not loads.missing and not loads.outdated:
             published = source.probe(wanted.pipeline.service, month, known=loads.file)
             if published:
-                found[month] = loads.is_from(published)
+                found[month] = KnownMonth(loads.loads, loads.is_from(published))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from taxi_assets.automation.absent import absent_months
-from taxi_assets.automation.loaded import MonthSelection, entries, outdated_months, unchanged_months
+from taxi_assets.automation.loaded import KnownMonth, MonthSelection, entries, known_months, outdated_months
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted
@@ -63,8 +63,8 @@ def run_months(
         return 0
     wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
     begin_starting(settings(), stores, options.source)
-    known = {} if options.force or options.limit else _unchanged(wanted, source)
-    done = [month for month, unchanged in known.items() if unchanged]
+    known = {} if options.force or options.limit else _known(wanted, source)
+    done = [month for month, found in known.items() if found.unchanged]
     for month in done:
         messages().print(f"{name} {month_name(month)}: loaded already from the same file (--force loads it again).")
     missing = [month for month in wanted.months if month not in done]
@@ -79,8 +79,7 @@ def run_months(
         print_interrupted(outcomes)
         return INTERRUPTED
     outcomes |= {month: Outcome(Status.NOT_PUBLISHED, error.details["Found"]) for month, error in absent.items()}
-    with reader() as connection:
-        loads = entries(connection, wanted)
+    loads = _loads(wanted) if missing else [load for month in done for load in known[month].loads]
     print_result(RunResult(name, loads, outcomes, done, wanted.trial, time.monotonic() - began), form)
     return 0 if count(outcomes, Status.LOADED) == len(outcomes) else 1
 
@@ -123,12 +122,18 @@ def _outdated(pipeline: PipelineSpec, stores: Sequence[str]) -> list[date]:
         return outdated_months(connection, pipeline, stores)
 
 
-def _unchanged(wanted: MonthSelection, source: TripSource | None) -> dict[date, bool]:
+def _known(wanted: MonthSelection, source: TripSource | None) -> dict[date, KnownMonth]:
     source = source or source_from_settings(settings())
     with reader() as connection:
+        newest = entries(connection, wanted)
         if source.synthetic:
-            refuse_synthetic(entries(connection, wanted))
-        return unchanged_months(connection, source, wanted)
+            refuse_synthetic(newest)
+        return known_months(connection, source, wanted, newest)
+
+
+def _loads(wanted: MonthSelection) -> list[LoadEntry]:
+    with reader() as connection:
+        return entries(connection, wanted)
 
 
 def refuse_synthetic(loads: Sequence[LoadEntry]) -> None:
