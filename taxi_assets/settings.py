@@ -50,7 +50,7 @@ def _meant(source: str) -> str:
 class Settings(BaseModel):
     """The settings of one process. Without an address, the embedded service is used."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True, defer_build=True)
 
     taxi_home: Path = Field(Path(".taxi"), description="the folder of all local state; relative to the project's root")
     taxi_allowed_hosts: str = Field(

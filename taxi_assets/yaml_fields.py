@@ -6,6 +6,7 @@ Each has a pattern in the JSON schema, so that `dg check yaml` and editors find 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -13,42 +14,57 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from taxi_assets.yaml_mistakes import Refused
 
-_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
-_DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
-_CRON = {
-    "minute": ("0 to 59", "[0-5]?[0-9]", ""),
-    "hour": ("0 to 23", "[01]?[0-9]|2[0-3]", ""),
-    "day": ("1 to 31", "0?[1-9]|[12][0-9]|3[01]", "L"),
-    "month": ("1 to 12, or JAN to DEC", f"0?[1-9]|1[0-2]|{_MONTHS}|{_MONTHS.lower()}", ""),
-    "weekday": ("0 to 7, or SUN to SAT", f"[0-7]|{_DAYS}|{_DAYS.lower()}", f"L[0-7]|([0-7]|{_DAYS})#[1-5]"),
+
+def _numbers(first: int, last: int) -> set[str]:
+    """The numbers, also with a leading zero."""
+    return {text for number in range(first, last + 1) for text in (str(number), f"{number:02}")}
+
+
+_MONTHS = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
+_DAYS = {"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}
+_CRON: Mapping[str, tuple[str, set[str], str]] = {
+    "minute": ("0 to 59", _numbers(0, 59), ""),
+    "hour": ("0 to 23", _numbers(0, 23), ""),
+    "day": ("1 to 31", _numbers(1, 31), "L"),
+    "month": ("1 to 12, or JAN to DEC", _numbers(1, 12) | _MONTHS | {name.lower() for name in _MONTHS}, ""),
+    "weekday": (
+        "0 to 7, or SUN to SAT",
+        set("01234567") | _DAYS | {name.lower() for name in _DAYS},
+        f"L[0-7]|([0-7]|{'|'.join(sorted(_DAYS))})#[1-5]",
+    ),
 }
-"""Field → its values, their pattern, and the pattern of what else it may be."""
-_NAMED = "@(hourly|daily|midnight|weekly|monthly|yearly|annually)"
+"""Field → its values in words, its values, and the pattern of what else it may be."""
+_ITEM = r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9][0-9]*)?"
+_NAMED = {"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
 _OWNER = r"team:.+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}"
 """As Dagster takes it."""
 
 
-def _field_pattern(value: str, other: str) -> str:
-    item = rf"(\*|({value})(-({value}))?)(/[1-9][0-9]*)?" + (f"|{other}" if other else "")
-    return f"({item})(,({item}))*"
-
-
-_FIELDS = {name: _field_pattern(value, other) for name, (_, value, other) in _CRON.items()}
-_CRON_PATTERN = rf"({_NAMED}|{' +'.join(f'({pattern})' for pattern in _FIELDS.values())})"
+def _is_field(part: str, values: set[str], other: str) -> bool:
+    """Whether a part of a cron expression is a list of these values, ranges of them, or something else that matches."""
+    for item in part.split(","):
+        named = re.fullmatch(_ITEM, item)
+        if not (named and values.issuperset(filter(None, named.groups()))) and not (
+            other and re.fullmatch(other, item)
+        ):
+            return False
+    return True
 
 
 def _cron(value: str) -> str:
-    if re.fullmatch(_CRON_PATTERN, value.strip()):
+    if value.strip() in _NAMED:
         return value
-    parts = value.split()
-    if len(parts) != len(_FIELDS):
-        raise Refused(f"five fields, {', '.join(_FIELDS)}, like `0 5 * * *`")
+    parts = re.split(" +", value.strip())
+    if len(parts) != len(_CRON):
+        raise Refused(f"five fields, {', '.join(_CRON)}, like `0 5 * * *`")
     wrong = [
-        f"{name} {_CRON[name][0]}"
-        for part, (name, pattern) in zip(parts, _FIELDS.items(), strict=True)
-        if not re.fullmatch(pattern, part)
+        f"{name} {words}"
+        for part, (name, (words, values, other)) in zip(parts, _CRON.items(), strict=True)
+        if not _is_field(part, values, other)
     ]
-    raise Refused(f"{' and '.join(wrong)}, or *; the fields are {', '.join(_FIELDS)}")
+    if wrong:
+        raise Refused(f"{' and '.join(wrong)}, or *; the fields are {', '.join(_CRON)}")
+    return value
 
 
 def _time_zone(value: str) -> str:
