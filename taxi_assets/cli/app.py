@@ -6,11 +6,13 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from taxi_assets.cli import completion
+from taxi_assets.cli.interrupts import end_interrupted
 from taxi_assets.errors import TaxiError, UsageError
 
 EXAMPLES = {
@@ -42,8 +44,20 @@ def epilog(name: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES[name])
 
 
+class Commands(TyperGroup):
+    """The commands; one that is interrupted says so, where Typer ends it without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that the words name."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            end_interrupted()
+
+
 app = typer.Typer(
     name="taxi",
+    cls=Commands,
     help="New York's taxi trips: from the TLC's files to PostgreSQL, Cloud Storage and BigQuery.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -283,11 +297,6 @@ def main() -> None:
 
         show_error(shown)
         sys.exit(1)
-    except KeyboardInterrupt:
-        from taxi_assets.cli.screen import messages
-
-        messages().print("Interrupted.")
-        sys.exit(130)
     finally:
         gc.freeze()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taxi_assets.cli.detach import daemon_runs
+from taxi_assets.cli.interrupts import INTERRUPTED
 from taxi_assets.cli.outcome import Outcome, Status
 from taxi_assets.cli.screen import escaped, messages
 from taxi_assets.errors import UsageError
@@ -22,14 +23,15 @@ _BACKFILL_TAG = "dagster/backfill"
 
 
 def follow(name: str) -> int:
-    """Prints what happens until the run or the backfill ends; returns 0 if all of it succeeded, else 1.
+    """Prints what happens until the run or the backfill ends.
+
+    Returns 0 if all of it succeeded, 130 if a person does not wait for the end, which changes nothing; else 1.
 
     Args:
         name: The id of a backfill, or of a run, or the beginning of a run's id.
 
     Raises:
         UsageError: There is neither.
-        KeyboardInterrupt: The user does not wait for the end; it goes on.
     """
     import dagster as dg
 
@@ -39,8 +41,9 @@ def follow(name: str) -> int:
         try:
             return _Backfill(instance, name).follow() if backfill else _Run(instance, str(run_id)).follow()
         except KeyboardInterrupt:
-            messages().print(f"{'Backfill' if backfill else 'Run'} {name} goes on; the UI shows it and can cancel it.")
-            raise
+            what = f"{'backfill' if backfill else 'run'} {name} goes on; the UI shows it and can cancel it."
+            messages().print(f"Interrupted: {what}", soft_wrap=True)
+            return INTERRUPTED
 
 
 def _find_run(instance: dg.DagsterInstance, name: str) -> str:

@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from taxi_assets import progress
+from taxi_assets.cli.interrupts import take_interrupts
 from taxi_assets.cli.month_events import EventWriter
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status
@@ -73,6 +74,7 @@ def main() -> None:
     The parent blocks interrupts for this process until it is ready for one. It interrupts by a signal, or by its end.
     """
     writer = EventWriter()
+    take_interrupts()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         outcome = _run(json.loads(sys.stdin.readline()), writer)

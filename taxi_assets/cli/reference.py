@@ -42,7 +42,7 @@ its values. `sql` and `bq` show 1,000 rows; `--csv` and `--json` print all.
 | 0 | done |
 | 1 | something failed, differs or is lost: a store, a source, a query that the database refuses |
 | 2 | asked wrongly: an option, a month, a pipeline, a store, a setting, a query that does not read |
-| 130 | interrupted by Ctrl-C |
+| 130 | interrupted by Ctrl-C or SIGTERM |
 | 141 | the reader of the result left, as `head` does; nothing is printed about it |
 
 ## Completion

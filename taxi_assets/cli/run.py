@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from taxi_assets.automation.absent import absent_months
 from taxi_assets.automation.loaded import KnownMonth, MonthSelection, entries, known_months, outdated_months
 from taxi_assets.cli.database import reader
+from taxi_assets.cli.interrupts import INTERRUPTED
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status, count, print_absent, print_interrupted
 from taxi_assets.cli.results import Format, print_document
@@ -29,8 +30,6 @@ from taxi_assets.trips.registry import require_known
 STORE_NAMES = {"postgres": "PostgreSQL", "lake": "the lake", "bigquery": "BigQuery"}
 OUTDATED = "outdated"
 """Instead of months: those that were loaded by other rules or columns than today's."""
-INTERRUPTED = 130
-"""The exit code of a command that a person interrupted."""
 
 
 def run_months(

@@ -52,20 +52,26 @@ def _note_interrupts() -> Iterator[None]:
         yield
         return
 
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    interrupt = before[signal.SIGINT]
+
     def note(number: int, frame: FrameType | None) -> None:
         _interrupted.set()
-        raise KeyboardInterrupt
+        if callable(interrupt):
+            interrupt(number, frame)
+        else:
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
-    hangup = signal.getsignal(signal.SIGHUP)
-    if hangup is signal.SIG_DFL:
+    signal.signal(signal.SIGINT, note)
+    for number in (signal.SIGTERM, signal.SIGHUP):
         # A terminal that is closed interrupts the run. `nohup` ignores that.
-        signal.signal(signal.SIGHUP, lambda number, frame: signal.raise_signal(signal.SIGINT))
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGHUP, hangup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @_note_interrupts()

@@ -43,3 +43,16 @@ def test_an_interrupt_that_a_library_swallows_keeps_the_run_from_being_made(monk
     with pytest.raises(KeyboardInterrupt):
         runs.run_job("job", "2020-04", "green", [], {}, {}, print)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_waits_for_its_slot_is_interrupted_by_each_signal(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(runs, "reconstructable_job", lambda name: SimpleNamespace(get_definition=lambda: None))
+    monkeypatch.setattr(dg.DagsterInstance, "get", dg.DagsterInstance.ephemeral)
+    monkeypatch.setattr(limits, "slot", lambda *_: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_job("job", "2020-04", "green", [], {}, {}, print)
+    assert signal.getsignal(number) is before
