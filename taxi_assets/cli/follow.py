@@ -19,7 +19,6 @@ _POLL_SECONDS = 1.0
 _LOST_SECONDS = 180
 _RECENT_RUNS = 1000
 _PARTITION_TAG = "dagster/partition"
-_BACKFILL_TAG = "dagster/backfill"
 
 
 def follow(name: str) -> int:
@@ -127,8 +126,10 @@ class _Backfill:
         """Month → the outcome of its newest run."""
         import dagster as dg
 
+        from taxi_assets.instance.history import BACKFILL_TAG
+
         outcomes: dict[str, Outcome] = {}
-        for run in self.instance.get_runs(dg.RunsFilter(tags={_BACKFILL_TAG: self.name})):
+        for run in self.instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: self.name})):
             month = run.tags.get(_PARTITION_TAG, run.job_name)
             if month not in outcomes:
                 outcomes[month] = outcome_of(self.instance, run)

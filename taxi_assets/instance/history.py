@@ -22,6 +22,8 @@ NOT_PUBLISHED_TAG = "taxi/not_published"
 """The tag of a run that found its month not published, "true": it ended well, and loaded nothing."""
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+BACKFILL_TAG = "dagster/backfill"
+"""The tag of a run with the id of its backfill."""
 _PARTITION_TAG = "dagster/partition"
 _WILL_RETRY_TAG = "dagster/will_retry"
 _RETRIED_TAG = "dagster/auto_retry_run_id"
@@ -47,7 +49,7 @@ class Attempt:
 
 
 def months_in_progress(instance: dg.DagsterInstance, pipeline: PipelineSpec) -> set[str]:
-    """The months of a pipeline with a run that has not ended, or will be retried, or in a backfill that has not."""
+    """The months of a pipeline with a run that has not ended, or will be retried, or that a backfill still begins."""
     months = set()
     unfinished = [status for status in dg.DagsterRunStatus if status not in _ENDED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
@@ -59,7 +61,9 @@ def months_in_progress(instance: dg.DagsterInstance, pipeline: PipelineSpec) -> 
         if _belongs_to(run, pipeline) and _RETRIED_TAG not in run.tags:
             months.add(run.tags.get(_PARTITION_TAG, ""))
     for backfill in requested_backfills(instance):
-        months.update(_months_of(backfill, pipeline))
+        # The daemon notes the end of a backfill up to a minute after that of its last run.
+        runs = instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: backfill.backfill_id}))
+        months.update(set(_months_of(backfill, pipeline)) - {run.tags.get(_PARTITION_TAG) for run in runs})
     return months - {""}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from uuid import uuid4
 
 import dagster as dg
 
-from taxi_assets.instance.history import FILE_TAG, last_attempt, months_in_progress
+from taxi_assets.instance.dagster_private import add_backfill
+from taxi_assets.instance.history import BACKFILL_TAG, FILE_TAG, last_attempt, months_in_progress
 from taxi_assets.pipeline import PipelineSpec
 
 VERSION = "one version of the service's file"
@@ -35,6 +37,32 @@ def test_a_run_belongs_to_the_pipeline_of_its_job_or_of_its_assets() -> None:
         instance.add_run(run(strict, "2020-06", started, selected=True))
         assert months_in_progress(instance, green) == {"2020-04"}
         assert months_in_progress(instance, strict) == {"2020-05", "2020-06"}
+
+
+def test_a_month_of_a_backfill_is_free_again_when_its_run_ends() -> None:
+    green = spec("green")
+
+    @dg.asset(key=green.key("raw_taxi"), partitions_def=dg.MonthlyPartitionsDefinition("2020-01", fmt="%Y-%m"))
+    def raw_taxi() -> None:
+        """Fetches nothing."""
+
+    repository = dg.Definitions([raw_taxi]).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        backfill = add_backfill(
+            instance,
+            repository,
+            assets=[raw_taxi.key],
+            partitions=["2020-04", "2020-05", "2020-06"],
+            time=time.time(),
+            title="three months",
+            tags={},
+            run_config={},
+        )
+        assert months_in_progress(instance, green) == {"2020-04", "2020-05", "2020-06"}
+        for month, status in (("2020-04", dg.DagsterRunStatus.SUCCESS), ("2020-05", dg.DagsterRunStatus.STARTED)):
+            of_backfill = run(green, month, status).with_tags({"dagster/partition": month, BACKFILL_TAG: backfill})
+            instance.add_run(of_backfill)
+        assert months_in_progress(instance, green) == {"2020-05", "2020-06"}
 
 
 def test_a_run_of_summaries_is_no_load_in_progress() -> None:
