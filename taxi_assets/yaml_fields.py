@@ -84,7 +84,8 @@ def _owner(value: str) -> str:
 def owners_in(text: str) -> list[str]:
     """The owners that a file names, also one that is no YAML."""
     found = re.search(r"^\s*owners:(.*(?:\n\s*-.*)*)", text, re.MULTILINE)
-    words = re.findall(r"[^\s,\[\]'\"#]+", found[1]) if found else []
+    without_comments = re.sub(r"(^|\s)#.*", "", found[1]) if found else ""
+    words = re.findall(r"[^\s,\[\]'\"]+", without_comments)
     return [word for word in words if re.fullmatch(_OWNER, word)]
 
 

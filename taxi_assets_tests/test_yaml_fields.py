@@ -64,5 +64,10 @@ def test_the_owners_of_a_broken_file_are_found(text: str) -> None:
     assert owners_in(text) == ["team:a", "b@c.org"]
 
 
+def test_a_comment_beside_the_owners_names_none() -> None:
+    assert owners_in("owners: [team:a] # or teams as team:name: alerts go to x@y.org") == ["team:a"]
+    assert owners_in("owners:\n  - team:a # team:b\n  - c@d.org") == ["team:a", "c@d.org"]
+
+
 def test_a_file_without_owners_has_none() -> None:
     assert owners_in("type: x") == owners_in("owners:") == owners_in("owners: [nobody]") == []
