@@ -155,7 +155,7 @@ class SummaryBuilder:
             found=f"{self.pickups_inside:,} of them there; {found}",
             where=file,
             next_step="see which file the source publishes under this name; if it is right all the same, lower "
-            f"least_pickups_inside in the YAML of {self.service.name}",
+            "least_pickups_inside in the YAML of the pipeline",
         )
 
     def summary(self, unknown: Sequence[str], absent: Sequence[str]) -> Summary:
