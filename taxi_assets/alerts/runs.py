@@ -10,9 +10,11 @@ import dagster as dg
 
 from taxi_assets.alerts.alert import Reason
 from taxi_assets.alerts.reason import error_text, step_failure_reason, text_reason
+from taxi_assets.pipelines import read_again
 
 _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.ENGINE_EVENT,
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.STEP_UP_FOR_RETRY,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -87,11 +89,25 @@ class EndedRun:
         """The reason of the run's failure: that of the first failed step, else the run's own."""
         for reason in self.failed_steps.values():
             return reason
+        if failed_to_begin := self._failure_to_begin:
+            return failed_to_begin
         for event in self._of(dg.DagsterEventType.RUN_FAILURE):
             # A run that is marked as failed from outside has the reason in the message alone.
             error = event.job_failure_data.error if event.event_specific_data else None
             return text_reason(error_text(error) if error else event.message or "")
         return text_reason("")
+
+    @property
+    def _failure_to_begin(self) -> Reason | None:
+        """Why the run's process executed nothing: the pipeline's file is broken by now, or Dagster's own error."""
+        errors = [event.engine_event_data.error for event in self._of(dg.DagsterEventType.ENGINE_EVENT)]
+        for error in filter(None, errors):
+            broken = read_again().broken
+            for pipeline in sorted({key.path[0] for keys in self.assets_of_step.values() for key in keys}):
+                if pipeline in broken:
+                    return text_reason(str(broken[pipeline]))
+            return text_reason(error_text(error))
+        return None
 
     @property
     def retried_steps(self) -> dict[str, list[str]]:
