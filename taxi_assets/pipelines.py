@@ -5,6 +5,7 @@ It imports no Dagster, so that the command line answers a mistyped name at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +19,13 @@ from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import conflicts
 from taxi_assets.specs import LocalFilesSpec, SummariesSpec
+from taxi_assets.trips import registry
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
 from taxi_assets.yaml_mistakes import Mistake, Place, Refused, nearest_word, one_of
 
 FOLDER = Path(__file__).parent / "defs"
+FilesVersion = Mapping[Path, tuple[int, int]]
+"""File → time of its change, and its number in the file system."""
 _ROOM = "taxi_assets.components."
 PIPELINE = f"{_ROOM}TaxiPipeline"
 TYPES: Mapping[str, type[BaseModel]] = {
@@ -100,6 +104,26 @@ def read_files(folder: Path = FOLDER) -> Pipelines:
         except InvalidYaml as error:
             errors[file.path] = error
     return Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
+
+
+def files_version() -> FilesVersion:
+    """The YAML files of pipelines and services as they are now: another value after each change."""
+    paths = (path for folder in (FOLDER, registry.FOLDER) for path in folder.rglob("*.y*ml"))
+    return {path: (found.st_mtime_ns, found.st_ino) for path in paths if (found := _stat(path))}
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None  # It was removed a moment ago.
+
+
+def read_again() -> Pipelines:
+    """The pipelines, read anew by this process."""
+    registry.forget()
+    read_files.cache_clear()
+    return read_files(FOLDER)
 
 
 def refuse_broken(errors: Sequence[TaxiError]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from taxi_assets.cli.reload import ReloadOnChange, tell_broken
 from taxi_assets.cli.screen import escaped, messages
 from taxi_assets.cli.services import start_all
 from taxi_assets.cli.supervised import CodeServer, Supervised
@@ -70,7 +71,9 @@ def develop(port: int) -> int:
                     say(f"The webhook comes up at http://127.0.0.1:{settings().taxi_webhook_port}")
                 say(f"What Dagster says goes to {escaped(str(_log_file(home)))}")
                 say("Ctrl-C ends it. The services stay up: taxi down")
-                Development(_processes(port, sockets, log, writing), port, reading, ui).run()
+                reload = ReloadOnChange(port, token, tell)
+                tell_broken(tell)
+                Development(_processes(port, sockets, log, writing), port, reading, ui, reload).run()
         finally:
             _wipe_heartbeats()
     return 0
@@ -80,6 +83,11 @@ def say(text: str) -> None:
     """Prints a line; a terminal that is gone stops nothing."""
     with suppress(OSError):
         messages().print(text, soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Prints a line with the time."""
+    say(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 def _runs_already(home: Path) -> TaxiError:
@@ -130,14 +138,16 @@ def _processes(port: int, sockets: Path, log: BinaryIO, news: int) -> list[Super
     options = ["--location-name", LOCATION, "--inject-env-vars-from-instance", "--log-level", "warning"]
     ui = [sys.executable, "-m", "taxi_assets.ui.server", str(port), str(code), workspace, str(news), str(time.time())]
     processes: list[Supervised] = [
-        CodeServer("code server", [*child, *server, *options], log, tell=say, socket=code),
-        Supervised("webserver", ui, log, handed=[news], tell=say),
+        CodeServer("code server", [*child, *server, *options], log, tell=tell, socket=code),
+        Supervised("webserver", ui, log, handed=[news], tell=tell),
         Supervised(
-            "daemon", [*child, str(scripts / "dagster-daemon"), "run", "-w", workspace], log, needs=code, tell=say
+            "daemon", [*child, str(scripts / "dagster-daemon"), "run", "-w", workspace], log, needs=code, tell=tell
         ),
     ]
     if settings().taxi_webhook_token:
-        processes.append(Supervised("webhook", [*child, str(scripts / "taxi"), "webhook"], log, tell=say))
+        processes.append(Supervised("webhook", [*child, str(scripts / "taxi"), "webhook"], log, tell=tell))
+    for process in processes:
+        process.log = escaped(str(_log_file(settings().taxi_home)))
     return processes
 
 
@@ -167,12 +177,14 @@ class Development:
         port: The UI's.
         news: The open file with the news of runs.
         ui: The address in links.
+        reload: Loads changed YAML files.
     """
 
     processes: list[Supervised]
     port: int
     news: int
     ui: str
+    reload: ReloadOnChange
     _signals: int = 0
     _ready: bool = False
     _unread: bytes = b""
@@ -190,6 +202,7 @@ class Development:
                     process.keep_running()
                 self._tell_ready()
                 self._tell_news()
+                self.reload.look()
                 time.sleep(CHECK_SECONDS)
             end_of_line = "\n" if messages().is_terminal else ""  # after the terminal's ^C
             say(f"{end_of_line}Stopping; Ctrl-C again kills what does not end.")
@@ -207,7 +220,7 @@ class Development:
         if not self._ready and all(process.process for process in self.processes):
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 self._ready = True
-                self._tell(f"Ready: {', '.join(process.name for process in self.processes)}.")
+                tell(f"Ready: {', '.join(process.name for process in self.processes)}.")
 
     def _tell_news(self) -> None:
         with suppress(BlockingIOError):
@@ -227,7 +240,4 @@ class Development:
         color = _COLORS.get(news.status, "none")
         reason = f": {escaped(news.reason)}" if news.reason else ""
         address = "" if news.status == "succeeded" else f" {self.ui}/runs/{news.run_id}"
-        self._tell(f"{escaped(news.what)} [{color}]{news.status}[/]{reason}{address}")
-
-    def _tell(self, text: str) -> None:
-        say(f"{time.strftime('%H:%M:%S')} {text}")
+        tell(f"{escaped(news.what)} [{color}]{news.status}[/]{reason}{address}")

@@ -31,6 +31,7 @@ class Supervised:
         name: What people call it.
         command: Its command line.
         output: The file of its output; None: that of this process.
+        log: The name of that file, for people.
         needs: The socket that must listen before it starts.
         handed: Open files that it inherits.
         tell: Prints a line for people.
@@ -39,6 +40,7 @@ class Supervised:
     name: str
     command: list[str]
     output: BinaryIO | None = None
+    log: str = ""
     needs: Path | None = None
     handed: Sequence[int] = ()
     tell: Callable[[str], None] = print
@@ -56,7 +58,8 @@ class Supervised:
             self.process = None
             self.pause = 1.0 if now - self.began > STEADY_SECONDS else min(2 * self.pause, MAX_PAUSE_SECONDS)
             self.due = now + self.pause
-            self.tell(f"The {self.name} ended with {code}; it starts again in {self.pause:.0f} s.")
+            why = f" Its last lines: {self.log}" if self.log else ""
+            self.tell(f"The {self.name} ended with {code}; it starts again in {self.pause:.0f} s.{why}")
         if not self.process and now >= self.due and (self.needs is None or listens(self.needs)):
             # The process ends when its standard input does. A terminal's Ctrl-C reaches it through `interrupt` alone.
             self.process = subprocess.Popen(

@@ -19,6 +19,7 @@ from taxi_assets.yaml_fields import owners_in
 ASSET = "defs_yaml"
 CHECK = "file_is_valid"
 INTERVAL_SECONDS = 30
+_MENDED = "`taxi dev` loads the corrected file by itself; elsewhere choose *Deployment*, *Reload*."
 
 
 def broken_file(path: Path, error: TaxiError, taken: set[str]) -> dg.Definitions:
@@ -35,7 +36,7 @@ def broken_file(path: Path, error: TaxiError, taken: set[str]) -> dg.Definitions
     asset = dg.AssetSpec(
         [folder, ASSET],
         group_name=folder,
-        description=f"**This file is broken**, and its definitions are left out:\n\n```text\n{error}\n```",
+        description=f"**This file is broken**, and its definitions are left out:\n\n```text\n{error}\n```\n\n{_MENDED}",
         kinds={"yaml"},
         owners=owners_in(text),
         metadata={CODE_REFERENCES: dg.CodeReferencesMetadataValue(code_references=[reference])},

@@ -1,6 +1,6 @@
 """The registry: every service and its columns, each declared in a YAML file of `taxi_assets/services`.
 
-A file is read when its service is asked for, once in a process.
+A file is read when its service is asked for, once in a process; `forget` lets it be read again.
 """
 
 from __future__ import annotations
@@ -175,6 +175,12 @@ def read_service(name: str, folder: Path | None = None) -> Service:
         UsageError: There is no such service, or its file is not valid.
     """
     return _read_service(name, folder or FOLDER)
+
+
+def forget() -> None:
+    """Lets this process read the files again."""
+    _read_service.cache_clear()
+    _shared_columns.cache_clear()
 
 
 def require_known(service: Service, month: date) -> None:

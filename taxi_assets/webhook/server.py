@@ -37,6 +37,6 @@ def serve(settings: Settings) -> None:
 
     with dg.DagsterInstance.get() as instance:
         service = RunService(instance)
-        service.repository.load_all_definitions()
+        service.definitions.repository()
         app = create_app(service, token, settings.taxi_ui_url.rstrip("/"))
         uvicorn.run(app, host=host, port=port, log_level="info", server_header=False, limit_concurrency=50)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import importlib
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, cast
 from uuid import UUID, uuid5
 
@@ -13,7 +14,8 @@ from taxi_assets.automation.absent import absent_months
 from taxi_assets.environment import Environment, with_environment
 from taxi_assets.instance.dagster_private import DagsterRunAlreadyExists
 from taxi_assets.instance.runs import reconstructable_job, remote_origin
-from taxi_assets.pipelines import nearest_name, read_pipelines
+from taxi_assets.pipeline import PipelineSpec
+from taxi_assets.pipelines import FilesVersion, files_version, nearest_name, read_again, read_files, read_pipelines
 from taxi_assets.settings import settings
 from taxi_assets.sources.source import source_from_settings
 from taxi_assets.trips.months import parse_month
@@ -37,22 +39,40 @@ class QueuedRun:
     repeated: bool
 
 
+@dataclass
+class CurrentDefinitions:
+    """The project's definitions, loaded again after a change of a YAML file."""
+
+    _version: FilesVersion = field(default_factory=dict)
+    _repository: dg.RepositoryDefinition | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    def repository(self) -> dg.RepositoryDefinition:
+        """The definitions of the files as they are now; the first access takes a second or two."""
+        with self._lock:
+            version = files_version()
+            if self._repository is None or self._version != version:
+                read_again()
+                import taxi_assets.definitions as module
+
+                loaded = module if self._repository is None else importlib.reload(module)
+                repository: dg.RepositoryDefinition = loaded.defs().get_repository_def()
+                repository.load_all_definitions()
+                self._repository, self._version = repository, version
+            return self._repository
+
+
 @dataclass(frozen=True)
 class RunService:
     """Starts runs and records materializations.
 
     Attributes:
         instance: Dagster's instance.
+        definitions: The project's.
     """
 
     instance: dg.DagsterInstance
-
-    @cached_property
-    def repository(self) -> dg.RepositoryDefinition:
-        """The project's definitions; the first access takes a second or two."""
-        from taxi_assets.definitions import defs
-
-        return defs().get_repository_def()
+    definitions: CurrentDefinitions = field(default_factory=CurrentDefinitions)
 
     def start(self, body: StartRun, key: str | None) -> QueuedRun:
         """Queues a run of a pipeline's job for a month; the daemon launches it.
@@ -62,24 +82,17 @@ class RunService:
             key: The caller's key of this request; a request with a known key starts nothing.
 
         Raises:
-            RequestRefused: There is no such pipeline or month, the month is not published, or the key belongs to
-                another request.
+            RequestRefused: There is no such pipeline or month, its file is broken, the month is not published, or the
+                key belongs to another request.
         """
-        known = read_pipelines()
-        if body.pipeline not in known:
-            nearest = nearest_name(body.pipeline, known)
-            raise RequestRefused(
-                404,
-                f"There is no pipeline {body.pipeline!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
-                expected=f"one of: {', '.join(known)}",
-                found=body.pipeline,
-            )
-        job = self.repository.get_job(known[body.pipeline].job)
+        repository = self.definitions.repository()
+        pipeline = _pipeline(body.pipeline)
+        job = repository.get_job(pipeline.job)
         month = _month(body.month, cast(dg.PartitionsDefinition[Any], job.partitions_def))
         ops = {"ops": {f"{body.pipeline}__raw_taxi": {"config": {"force": body.force}}}}
         config = with_environment(ops, Environment.here())
         if not (key and self.instance.has_run(_run_id(key))):
-            _require_published(known[body.pipeline].service, month)
+            _require_published(pipeline.service, month)
         try:
             run = self._create(job, month, config, key, body.caller)
         except DagsterRunAlreadyExists:
@@ -127,11 +140,12 @@ class RunService:
         """Records a materialization from elsewhere, without a run.
 
         Raises:
-            RequestRefused: There is no such asset or partition.
+            RequestRefused: There is no such asset or partition, or the file of its pipeline is broken.
         """
-        graph = self.repository.asset_graph
+        graph = self.definitions.repository().asset_graph
         asset = dg.AssetKey.from_user_string(body.asset)
         if asset not in graph.materializable_asset_keys:
+            _refuse_broken(asset.path[0])
             known = sorted(key.to_user_string() for key in graph.materializable_asset_keys)
             raise RequestRefused(
                 404, f"There is no asset {body.asset!r}.", expected=f"one of: {', '.join(known)}", found=body.asset
@@ -159,6 +173,32 @@ class RunService:
                 expected=_range(names),
                 found="none" if body.partition is None else body.partition,
             )
+
+
+def _pipeline(name: str) -> PipelineSpec:
+    known = read_pipelines()
+    if name in known:
+        return known[name]
+    _refuse_broken(name)
+    nearest = nearest_name(name, known)
+    raise RequestRefused(
+        404,
+        f"There is no pipeline {name!r}.{f' Do you mean {nearest!r}?' if nearest else ''}",
+        expected=f"one of: {', '.join(known)}",
+        found=name,
+    )
+
+
+def _refuse_broken(name: str) -> None:
+    if error := read_files().broken.get(name):
+        raise RequestRefused(
+            503,
+            error.summary,
+            expected=error.details.get("Expected"),
+            found=error.details.get("Found"),
+            where=error.details.get("Where"),
+            next_step=error.details.get("Next"),
+        )
 
 
 def _require_published(service: str, month: str) -> None:

@@ -19,8 +19,11 @@ import psutil
 import pytest
 import requests
 
+from taxi_assets.components.taxi_pipeline.scaffolder import scaffold
 from taxi_assets.local.service import free_port
+from taxi_assets.pipelines import PIPELINE
 from taxi_assets.ui.token import read_token
+from taxi_assets_tests.project_copy import copy_project, of_copy
 from taxi_assets_tests.taxi_command import SCRIPT, Taxi
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -175,11 +178,45 @@ def test_each_part_starts_again_when_it_is_killed(tmp_path: Path) -> None:
             terminal.until("the jobs", terminal.jobs)
         for name in ("webserver", "daemon", "code server"):
             assert f"The {name} ended with -9; it starts again in " in terminal.text
+            assert f" s. Its last lines: {terminal.taxi.home / 'log' / 'dev.log'}" in terminal.text
             assert f"The {name} started again." in terminal.text
         processes = processes_of(terminal)
         terminal.process.send_signal(signal.SIGINT)
         assert terminal.process.wait(60) == 0
         assert psutil.wait_procs(processes, timeout=2)[1] == []
+
+
+@pytest.mark.long
+def test_a_schedule_goes_on_when_its_broken_file_is_mended(tmp_path: Path) -> None:
+    """Nobody reloads anything: neither when the file is broken nor when it is mended."""
+    defs = copy_project(tmp_path)
+    file = defs / "third" / "defs.yaml"
+    file.parent.mkdir()
+    text = scaffold(PIPELINE, "third", "green")
+    right = re.sub(r"schedule: {.*}", 'schedule: {cron: "* * * * *", timezone: UTC, state: running}', text)
+    assert right != text
+    file.write_text(right)
+    with in_terminal(of_copy(Taxi(tmp_path / "home", tmp_path), defs)) as terminal:
+        log = terminal.taxi.home / "log" / "dev.log"
+
+        def ticks(line: str) -> int:
+            return log.read_text().count(line)
+
+        asked, named = "Schedule third_etl_schedule skipped: third: ", f"{file} has a mistake in attributes.lake.shape."
+        terminal.until("a tick", lambda: ticks(asked))
+        server, loaded = terminal.of("code server"), "YAML files changed; the definitions are loaded anew."
+        file.write_text(right.replace("shape: month", "shape: moth"))
+        terminal.until("the error in the terminal", lambda: f"Broken: {named}" in terminal.text)
+        terminal.until("the error in the log", lambda: ticks(f"Sensor third_file_is_valid skipped: {named}"))
+        asset = terminal.graphql('{ assetNodes(assetKeys: [{path: ["third", "defs_yaml"]}]) { description } }')
+        assert named in str(asset)
+        file.write_text(right)
+        terminal.until("the second reload", lambda: terminal.text.count(loaded) == 2)
+        before = ticks(asked)
+        terminal.until("the next tick", lambda: ticks(asked) > before)
+        assert terminal.text.count(loaded) == 2
+        assert terminal.of("code server") == server
+        assert "Traceback" not in terminal.text
 
 
 @pytest.mark.long

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import requests
 
+from taxi_assets.components.taxi_pipeline.scaffolder import scaffold
 from taxi_assets.local.service import free_port
+from taxi_assets.pipelines import PIPELINE
 from taxi_assets.stores.postgres.connection import connect
+from taxi_assets_tests.project_copy import copy_project, of_copy
 from taxi_assets_tests.taxi_command import Taxi
 from taxi_assets_tests.webhook.webhook_process import TOKEN, Webhook, webhook
 
@@ -23,7 +26,7 @@ RUN = {"pipeline": "green", "month": "2020-04"}
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     taxi = Taxi(tmp_path_factory.mktemp("webhook") / "home", tmp_path_factory.mktemp("elsewhere"))
-    with webhook(taxi) as found:
+    with webhook(of_copy(taxi, copy_project(tmp_path_factory.mktemp("checkout")))) as found:
         yield found
     taxi.well("down")
 
@@ -209,3 +212,30 @@ def test_where_its_port_is_taken_it_does_not_start(outside: Webhook) -> None:
     assert said.code == 1
     assert "is taken" in said.err
     assert TOKEN not in said.err
+
+
+def test_the_pipeline_of_a_broken_file_is_refused_with_the_error_until_it_is_mended(outside: Webhook) -> None:
+    folder = Path(outside.taxi.settings["PYTHONPATH"]) / "taxi_assets" / "defs" / "green"
+    before, report = runs(outside), {"asset": "green/clean_taxi", "partition": "2020-04"}
+    right = (folder / "defs.yaml").read_text()
+    (folder / "defs.yaml").write_text(right.replace("shape: date", "shape: dates"))
+    for answer in (outside.post("/runs", RUN), outside.post("/materializations", report)):
+        assert answer.status_code == 503
+        said = answer.json()
+        assert said["summary"] == f"{folder / 'defs.yaml'} has a mistake in attributes.lake.shape."
+        assert said["next"] == "correct the file: did you mean 'date'?"
+        assert said["intact"] == "nothing was started or reported"
+    assert outside.post("/runs", {**RUN, "pipeline": "yellow"}).status_code == 202
+    (folder / "defs.yaml").write_text(right)
+    assert outside.post("/runs", RUN).status_code == 202
+    assert outside.post("/materializations", report).status_code == 201
+    assert runs(outside) == before + 2
+
+
+def test_a_new_pipeline_is_started_without_a_restart(outside: Webhook) -> None:
+    folder = Path(outside.taxi.settings["PYTHONPATH"]) / "taxi_assets" / "defs" / "third"
+    assert outside.post("/runs", {**RUN, "pipeline": "third"}).status_code == 404
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(scaffold(PIPELINE, "third", "green"))
+    answer = outside.post("/runs", {**RUN, "pipeline": "third"})
+    assert (answer.status_code, answer.json()["job"]) == (202, "third_etl")
