@@ -7,11 +7,10 @@ from shutil import copytree
 
 import dagster as dg
 import pytest
-from dagster_shared.error import SerializableErrorInfo
 
 from taxi_assets import pipelines
 from taxi_assets.alerts.runs import EndedRun
-from taxi_assets.instance.dagster_private import EngineEventData
+from taxi_assets.instance.dagster_private import EngineEventData, error_without_stack
 from taxi_assets_tests.alerts.small_runs import job, repository
 
 
@@ -25,7 +24,9 @@ def defs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ended(instance: dg.DagsterInstance) -> EndedRun:
     """A run whose process could not begin, as the run monitoring of the daemon leaves it."""
     run = instance.create_run_for_job(job_def=repository.get_job(str(job.name)), tags={"dagster/partition": "2020-04"})
-    error = SerializableErrorInfo("dagster.DagsterInvalidConfigError: Unexpected config entry\n", [], "Error")
+    (error,) = vars(error_without_stack("DagsterInvalidConfigError: Unexpected config entry"))[
+        "user_code_process_error_infos"
+    ]
     instance.report_engine_event("An exception was thrown.", run, EngineEventData(error=error))
     instance.report_run_failed(run)
     found = instance.get_run_by_id(run.run_id)
