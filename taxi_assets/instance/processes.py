@@ -1,4 +1,4 @@
-"""The process of a run, and whether it is alive.
+"""The process of a run: whether it is alive, and its interrupt.
 
 A run of `taxi run` has its process in a tag. A launched run has its process in an event and its machine in a tag. A
 process is identified by its number and its start, and only on its own machine; elsewhere it counts as alive, unless the
@@ -8,7 +8,10 @@ code server there has no such process.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -54,6 +57,33 @@ def find_dead_process(instance: DagsterInstance, run: DagsterRun) -> str | None:
         return None
     pid, _, start = rest.partition(" ")
     return None if _is_alive(int(pid), begun_at=float(start)) else _describe_death(pid, host)
+
+
+def interrupt_process(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Interrupts the process of a run, which then ends the run as canceled.
+
+    Args:
+        instance: Holds the run's events.
+        run: A run that has begun and has not ended, as far as Dagster knows.
+
+    Returns:
+        Whether there is such a process on this machine.
+    """
+    host, _, rest = run.tags.get(PROCESS_TAG, "").partition(" ")
+    pid, _, start = rest.partition(" ")
+    alive = False
+    if _LAUNCHED_TAG in run.tags:
+        host, started = run.tags.get(HOST_TAG, ""), _read_process_event(instance, run.run_id)
+        if started and json.loads(run.tags[_LAUNCHED_TAG]).get("host") in _LOOPBACK:
+            pid, alive = str(started[0]), _is_alive(started[0], begun_by=started[1])
+    elif pid:
+        alive = _is_alive(int(pid), begun_at=float(start))
+    if not alive or host != socket.gethostname():
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(int(pid), signal.SIGINT)
+        return True
+    return False
 
 
 def _find_dead_launched(instance: DagsterInstance, run: DagsterRun) -> str | None:

@@ -111,3 +111,32 @@ def test_a_dead_run_gives_its_place_in_a_pool_back(instance: dg.DagsterInstance)
     assert storage.get_concurrency_info("source").active_slot_count == 1
     fail_dead_runs(instance)
     assert storage.get_concurrency_info("source").active_slot_count == 0
+
+
+@pytest.mark.parametrize("under_the_daemon", [True, False])
+def test_a_run_that_no_code_server_knows_is_interrupted(instance: dg.DagsterInstance, under_the_daemon: bool) -> None:
+    launcher = TaxiRunLauncher()
+    launcher.register_instance(instance)
+    with psutil.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=-1) as child:
+        child.stdout.readline()
+        if under_the_daemon:
+            run = launched(instance, child.pid)
+        else:
+            run = started(instance, **{PROCESS_TAG: f"{HERE} {child.pid} {child.create_time()}"})
+        assert launcher.terminate(run.run_id)
+        assert child.wait(20) != 0
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended
+    assert ended.status == dg.DagsterRunStatus.CANCELING, "the process itself cancels it"
+
+
+def test_nothing_is_interrupted_for_a_run_whose_process_is_gone_or_elsewhere(
+    instance: dg.DagsterInstance, child: psutil.Popen
+) -> None:
+    launcher = TaxiRunLauncher()
+    launcher.register_instance(instance)
+    elsewhere = started(instance, **{PROCESS_TAG: f"elsewhere {child.pid} {child.create_time()}"})
+    another = started(instance, **{PROCESS_TAG: f"{HERE} {child.pid} {child.create_time() - 3600}"})
+    for run in (elsewhere, another, started(instance)):
+        assert not launcher.terminate(run.run_id)
+    assert child.poll() is None
