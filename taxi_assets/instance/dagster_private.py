@@ -91,6 +91,7 @@ __all__ = [
     "code_server_has_run",
     "configure_logs",
     "create_execution_plan",
+    "error_without_stack",
     "execute_run",
     "execution_plan_snapshot",
     "has_ended",
@@ -119,6 +120,15 @@ def execution_plan_snapshot(plan: ExecutionPlan, job: dg.JobDefinition) -> Execu
     from dagster._core.snap import snapshot_from_execution_plan
 
     return snapshot_from_execution_plan(plan, job.get_job_snapshot_id())
+
+
+def error_without_stack(text: str) -> Exception:
+    """An error that Dagster prints without the stack of the code that raises it: one of another process."""
+    from dagster._core.errors import DagsterUserCodeProcessError
+    from dagster_shared.error import SerializableErrorInfo
+
+    info = SerializableErrorInfo(text, [], None)
+    return DagsterUserCodeProcessError(text, user_code_process_error_infos=[info])  # type: ignore[no-untyped-call]
 
 
 def requested_backfills(instance: dg.DagsterInstance) -> Sequence[PartitionBackfill]:

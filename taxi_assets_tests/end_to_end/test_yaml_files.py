@@ -113,6 +113,7 @@ def test_doctor_and_the_check_of_the_definitions_fail(copied: Copy) -> None:
     assert code == 1
     assert "third/defs.yaml has a mistake in attributes.lake.shape" in out
     assert "did you mean 'month'?" in out
+    assert "Stack Trace" not in out
 
 
 def test_a_mended_file_is_a_pipeline_again(copied: Copy) -> None:
