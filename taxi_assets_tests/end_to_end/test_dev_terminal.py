@@ -90,8 +90,8 @@ class Terminal:
 
 
 @contextmanager
-def in_terminal(taxi: Taxi) -> Iterator[Terminal]:
-    """`taxi dev` in a terminal, as long as the block; its services end, too."""
+def in_terminal(taxi: Taxi, until: str = "Ready: ") -> Iterator[Terminal]:
+    """`taxi dev` in a terminal that shows this text, as long as the block; its services end, too."""
     port = free_port()
     ours, theirs = pty.openpty()
     environment = {**taxi.environment(), "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "40"}
@@ -108,7 +108,7 @@ def in_terminal(taxi: Taxi) -> Iterator[Terminal]:
     found = Terminal(taxi, process, port, ours)
     threading.Thread(target=found.read, daemon=True).start()
     try:
-        found.until("ready", lambda: "Ready: " in found.text)
+        found.until(until, lambda: until in found.text)
         yield found
     finally:
         if process.poll() is None:
@@ -216,6 +216,19 @@ def test_a_schedule_goes_on_when_its_broken_file_is_mended(tmp_path: Path) -> No
         terminal.until("the next tick", lambda: ticks(asked) > before)
         assert terminal.text.count(loaded) == 2
         assert terminal.of("code server") == server
+        assert "Traceback" not in terminal.text
+
+
+@pytest.mark.long
+def test_an_interrupt_while_it_starts_ends_it(tmp_path: Path) -> None:
+    with in_terminal(Taxi(tmp_path / "home", tmp_path), until="Ctrl-C ends it.") as terminal:
+        terminal.until("the processes", lambda: terminal.of("code server") and terminal.of("webserver"))
+        processes = [one for kind in KINDS if (one := terminal.of(kind))]
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.process.wait(60) == 0
+        assert psutil.wait_procs(processes, timeout=2)[1] == []
+        assert "Ready: " not in terminal.text
+        assert terminal.text.rstrip().endswith("Stopped. The services stay up: taxi down")
         assert "Traceback" not in terminal.text
 
 

@@ -324,6 +324,31 @@ def test_a_run_that_is_interrupted_is_not_started_again(dev: Development) -> Non
 
 
 @pytest.mark.long
+def test_a_run_of_the_ui_is_terminated_though_its_code_server_was_killed(dev: Development) -> None:
+    month = "2024-07"
+    dev.stall(month)
+    job = {"repositoryName": "__repository__", "repositoryLocationName": "taxi_assets", "jobName": "yellow_taxi_etl"}
+    tags = [{"key": "dagster/partition", "value": month}]
+    launch = "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }"
+    done = dev.graphql(launch, p={"selector": job, "runConfigData": {}, "executionMetadata": {"tags": tags}})
+    assert done["launchRun"] == {"__typename": "LaunchRunSuccess"}
+    dev.until("the download", dev.server.stalled.is_set)
+    (run,) = dev.runs(f"partition = '{month}' AND status = 'STARTED'")
+    process = dev.process_of(run)
+    for one, command in list(commands(dev.process)):
+        if " code-server start" in command or " api grpc" in command:
+            one.kill()
+    assert process.is_running()
+    terminate = "mutation($run: String!) { terminateRun(runId: $run) { __typename } }"
+    assert dev.graphql(terminate, run=run)["terminateRun"] == {"__typename": "TerminateRunSuccess"}
+    assert psutil.wait_procs([process], timeout=30)[1] == []
+    assert dev.runs(f"run_id = '{run}' AND status = 'CANCELED'") == [run]
+    dev.heal(month)
+    dev.until("another code server", lambda: dev.shows("The code server started again."))
+    assert dev.loads(month) == []
+
+
+@pytest.mark.long
 def test_a_detached_backfill_of_twelve_months_survives_the_death_of_the_daemon(dev: Development) -> None:
     months = [f"2021-{number:02}" for number in range(1, 13)]
     # Synthetic trips do not stand beside the real months of the tests above.

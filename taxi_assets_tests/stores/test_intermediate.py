@@ -63,3 +63,21 @@ def test_a_run_reads_the_file_that_it_fetched_not_another_sources(tmp_path: Path
     for run_id in (mine, unknown):
         job.execute_in_process(partition_key="2021-01", asset_selection=[dg.AssetKey("reads")], run_id=run_id)
     assert read == [fetched[mine].sha256, fetched[another].sha256]
+
+
+def test_a_month_keeps_the_records_of_its_newest_runs_alone(tmp_path: Path) -> None:
+    """However often a month is loaded."""
+    published = tmp_path / "source" / "yellow" / "yellow_tripdata_2021-01.csv.gz"
+    published.parent.mkdir(parents=True)
+    published.write_bytes(gzip.compress(b"VendorID\n1\n", mtime=0))
+    file = TripSource((tmp_path / "source").as_uri(), tmp_path / "raw").fetch("yellow", date(2021, 1, 1))
+    record, runs = RawFileIOManager(home=str(tmp_path / "home")), tmp_path / "home" / "raw" / "yellow" / "runs"
+    for number in range(25):
+        for month in ("2021-01", "2021-02") if number == 0 else ("2021-01",):
+            output = dg.build_output_context(asset_key=RAW, partition_key=month, run_id=f"run{number}")
+            record.handle_output(output, file)
+        os.utime(runs / f"2021-01-run{number}.json", (number, number))
+    kept = {path.stem for path in runs.iterdir()}
+    assert "2021-02-run0" in kept
+    assert len(kept) == 21
+    assert {"2021-01-run24", "2021-01-run23"} <= kept
