@@ -150,7 +150,7 @@ def make_plan(connection: Connection | None, wanted: MonthSelection, asked: Aske
     jobs = _month_jobs(pipeline) if "bigquery" in wanted.stores else 0
     months = [_planned(wanted, month, before[month], asked, jobs, log) for month in wanted.months]
     environment = Environment.here(asked.name)
-    places = _places(environment, pipeline, wanted.stores, wanted.months[0], trial=bool(asked.limit))
+    places = _places(environment, wanted, trial=bool(asked.limit))
     return Plan(pipeline.name, environment.source.address, places, months, len(log))
 
 
@@ -266,12 +266,17 @@ def _total(values: Sequence[float | None]) -> float | None:
     return None if None in values else sum(value or 0.0 for value in values)
 
 
-def _places(
-    environment: Environment, pipeline: PipelineSpec, stores: Sequence[str], month: date, *, trial: bool
-) -> dict[str, str]:
+def _places(environment: Environment, wanted: MonthSelection, *, trial: bool) -> dict[str, str]:
+    """Store → where the months go, with `{month}` where it names one of several."""
     services = {
         "postgres": f"{environment.postgres.server}, database {environment.postgres.database}",
         "lake": environment.lake.service,
         "bigquery": environment.bigquery.service,
     }
-    return {store: f"{pipeline.location(store, month, trial=trial)} ({services[store]})" for store in stores}
+    places = {}
+    for store in wanted.stores:
+        place = wanted.pipeline.location(store, wanted.months[0], trial=trial)
+        if len(wanted.months) > 1:
+            place = place.replace(month_name(wanted.months[0]), "{month}")
+        places[store] = f"{place} ({services[store]})"
+    return places

@@ -279,7 +279,9 @@ def status(csv: Csv = False, json: Json = False) -> None:
 def main() -> None:
     """Runs the command; an error ends it without a stack trace: with exit code 2 if it was asked wrongly, else 1."""
     try:
-        if "_TAXI_COMPLETE" not in os.environ and not _QUIET.intersection(sys.argv[1:]):
+        if "_TAXI_COMPLETE" in os.environ:
+            completion.join_ranges(os.environ)
+        elif not _QUIET.intersection(sys.argv[1:]):
             from taxi_assets.instance.home import set_dagster_home
 
             set_dagster_home()

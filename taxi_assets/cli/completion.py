@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from datetime import date
 
 STORES = ("postgres", "lake", "bigquery")
@@ -38,6 +38,18 @@ def months(incomplete: str) -> list[str]:
         if (year, month) < (today.year, today.month)
     ]
     return [first + colon + name for name in _beginning(last, [*over, *([] if colon else ["outdated"])])]
+
+
+def join_ranges(environment: MutableMapping[str, str]) -> None:
+    """Joins the words of a range of months, which bash breaks at the colon.
+
+    Bash completes the word behind the colon, so that what is before it is left out of the completions.
+    """
+    words, number = environment.get("COMP_WORDS", "").split("\n"), int(environment.get("COMP_CWORD") or 0)
+    if ":" in words[number - 1 : number + 1]:
+        before = words[: words.index(":", number - 1) - 1]
+        environment["COMP_WORDS"] = "\n".join([*before, words[number].removeprefix(":")])
+        environment["COMP_CWORD"] = str(len(before))
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -14,6 +14,11 @@ from taxi_assets.stores.postgres.connection import READER, clear_errors, connect
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
 
+_DENIED = (
+    f"read what {READER} may: the tables that the platform loads. Other tables need their owner's "
+    f"GRANT SELECT ON … TO {READER}; files and functions of the server are an administrator's"
+)
+
 
 @contextmanager
 def reader(*, snapshot: bool = False) -> Iterator[Connection]:
@@ -23,7 +28,7 @@ def reader(*, snapshot: bool = False) -> Iterator[Connection]:
         TaxiError: The database cannot be reached, or refuses.
     """
     address = postgres_address(settings())
-    with clear_errors(address, "The query"), connect_as(READER, address) as connection:
+    with clear_errors(address, "The query", _DENIED), connect_as(READER, address) as connection:
         connection.autocommit = False
         connection.read_only = True
         if snapshot:

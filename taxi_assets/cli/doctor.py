@@ -124,15 +124,17 @@ def check_connections(form: Format) -> int:
     """Prints the result of each test and every setting; returns 1 if a test failed or a name is no setting."""
     tests: list[dict[str, Any]] = []
     errors: list[TaxiError] = []
-    for test in CONNECTION_TESTS:
-        began = time.monotonic()
-        try:
-            state, answer = _result(test, settings())
-        except TaxiError as error:
-            errors.append(error)
-            state, answer = "failed", error.summary
-        seconds = round(time.monotonic() - began, 2)
-        tests.append({"connection": test.name, "state": state, "found": answer, "seconds": seconds})
+    with messages().status("") as waiting:
+        for test in CONNECTION_TESTS:
+            waiting.update(f"Testing {test.name}; a local service that it needs is started")
+            began = time.monotonic()
+            try:
+                state, answer = _result(test, settings())
+            except TaxiError as error:
+                errors.append(error)
+                state, answer = "failed", error.summary
+            seconds = round(time.monotonic() - began, 2)
+            tests.append({"connection": test.name, "state": state, "found": answer, "seconds": seconds})
     unknown = unknown_settings()
     if form is Format.TABLE:
         _print_tables(tests)
@@ -153,13 +155,13 @@ def _print_tables(tests: Sequence[Mapping[str, Any]]) -> None:
         [test["connection"], _MARKS.get(test["state"], test["state"]), escaped(test["found"]), f"{test['seconds']:.2f}"]
         for test in tests
     ]
-    print_table(["connection", "", "found", "seconds"], rows, right=("seconds",), sparse=True, prose="found")
+    print_table(["connection", "state", "found", "seconds"], rows, right=("seconds",), sparse=True, prose="found")
     print()
     listed = [
         [escaped(name), escaped(value), origin, _MARKS.get(state, state)]
         for name, value, origin, state in setting_rows()
     ]
-    print_table(["setting", "value", "from", ""], listed, sparse=True)
+    print_table(["setting", "value", "from", "state"], listed, sparse=True)
 
 
 def _result(test: ConnectionTest, settings: Settings) -> tuple[str, str]:

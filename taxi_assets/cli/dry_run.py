@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ from taxi_assets.trips.months import month_name, parse_months
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
+
+_COLUMNS = [column.name for column in fields(PlannedMonth)]
+"""The columns of the CSV."""
 
 
 def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions, form: Format) -> None:
@@ -59,7 +62,7 @@ def print_plan(name: str, months: str, only: Sequence[str], options: RunOptions,
         if not chosen:
             messages().print(f"No month of {name} is loaded by older rules or columns.")
             if form is not Format.TABLE:
-                print_document({"pipeline": name, "months": []}, [], form)
+                print_document({"pipeline": name, "months": []}, [], form, _COLUMNS)
             return
         wanted = MonthSelection(pipeline, stores, available(pipeline, chosen), trial=bool(options.limit))
         if connection and asked.synthetic and not (asked.force or asked.limit):
@@ -91,7 +94,7 @@ def _print(plan: Plan) -> None:
         seconds = "not known" if month.seconds is None else f"{month.seconds:.1f}"
         counts = (size, str(month.jobs), seconds) if month.step is Step.LOAD else ("",) * len(numbers)
         rows.append([month_name(month.month), str(month.step), escaped("; ".join(month.reasons)), *counts])
-    print_table(["month", "", "why", *numbers], rows, right=numbers, sparse=True, prose="why", out=out)
+    print_table(["month", "step", "why", *numbers], rows, right=numbers, sparse=True, prose="why", out=out)
     out.print(f"\nfrom {plan.source}", markup=False, soft_wrap=True)
     for store, place in plan.places.items():
         out.print(f"into {STORE_NAMES[store]}: {place}", markup=False, soft_wrap=True)

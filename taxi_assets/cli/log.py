@@ -28,6 +28,8 @@ _NAMES = [
     *("when", "started by", "pipeline", "month", "store", "where", "read", "kept", "rejected"),
     *("file", "sha256", "code", "cleaning", "configuration", "run"),
 ]
+_OPTIONAL = ["run", "configuration", "cleaning", "code", "sha256", "file", "where", "started by", "read"]
+"""What a narrow terminal has no room for, the first first; of the rows read, those kept and rejected remain."""
 _SHORT = 12
 _INTERNAL = ("ledger", "token")
 """What tells one home and one load from another: it says nothing to a person."""
@@ -50,7 +52,7 @@ def show_log(pipeline: str | None, months: str | None, form: Format) -> int:
         if form is Format.JSON:
             print_rows([name.replace(" ", "_") for name in _NAMES], rows, form)
         else:
-            print_rows(_NAMES, (_cells(row, full=form is Format.CSV) for row in rows), form)
+            print_rows(_NAMES, (_cells(row, full=form is Format.CSV) for row in rows), form, _OPTIONAL)
     return 0 if pipeline else show_broken_files()
 
 

@@ -60,7 +60,7 @@ def run_month(
         return Outcome(Status.CANCELED, f"run {run.run_id} is canceled")
     if run.error:
         messages().print(f"[bold red]{name} failed.[/] {escaped(run.error)}", soft_wrap=True)
-    messages().print(f"Run {run.run_id}: see it with `taxi dev`.", soft_wrap=True)
+    messages().print(f"Run {run.run_id}: {name}; see it with `taxi dev`.", soft_wrap=True)
     return Outcome(Status.FAILED, run.error.splitlines()[0]) if run.error else Outcome(Status.LOADED)
 
 

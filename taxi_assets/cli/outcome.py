@@ -45,7 +45,7 @@ def print_unloaded(outcomes: Mapping[date, Outcome]) -> None:
         mark = _MARKS.get(outcome.status, "left")
         rows.append([month_name(month), mark, escaped(outcome.reason or outcome.status)])
     messages().print()
-    print_table(["month", "", "why"], rows, prose="why", out=messages())
+    print_table(["month", "status", "why"], rows, prose="why", out=messages())
     messages().print("The same command again does what is missing, and nothing twice.")
 
 

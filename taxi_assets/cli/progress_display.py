@@ -13,6 +13,10 @@ from taxi_assets.cli.screen import messages
 from taxi_assets.progress import ProgressListener, Report
 
 _MB = 1_000_000
+_BAR = 18
+_AMOUNT = 15
+"""The width of the amount, which a narrow terminal has no room for."""
+_AROUND_BAR = 36 + 1 + 1 + _AMOUNT + 7
 
 
 class Display(Protocol):
@@ -60,8 +64,11 @@ class Bars:
     """
 
     def __init__(self, months: int, tasks: int) -> None:
-        columns = (TextColumn("{task.description:<36}"), BarColumn(18), TextColumn("{task.fields[amount]:>14}"))
-        self.progress = Progress(*columns, TimeElapsedColumn(), console=messages(), transient=True)
+        room = messages().width - _AROUND_BAR
+        amount = [TextColumn("{task.fields[amount]:>14}")] if room >= _BAR else []
+        bar = BarColumn(_BAR if amount else max(3, min(_BAR, room + _AMOUNT)))
+        columns = (TextColumn("{task.description:<36}"), bar, *amount, TimeElapsedColumn())
+        self.progress = Progress(*columns, console=messages(), transient=True)
         self._tasks = tasks
         self._months = months
         self._all = self.progress.add_task("all months", total=months, amount=f"0 of {months}") if months > 1 else None

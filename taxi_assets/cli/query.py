@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.types.string import TextLoader
 
 from taxi_assets.cli.database import reader
 from taxi_assets.cli.results import Format, print_csv_columns, print_rows
@@ -14,6 +15,7 @@ from taxi_assets.errors import UsageError
 from taxi_assets.settings import settings
 
 if TYPE_CHECKING:
+    from psycopg.abc import AdaptContext, Buffer
     from psycopg.rows import TupleRow
 
     from taxi_assets.stores.postgres.connection import Connection
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _PAGE = 1000
 """Rows of an answer that are in memory at once."""
 _SHOWN_CHARACTERS = 200
+_PYTHON_LACKS = ("date", "timestamp", "timestamptz", "time", "timetz")
+"""PostgreSQL's types that have values which Python's lack, as `infinity`, years beyond 9999 and `24:00`."""
 
 
 def query_postgres(query: str, form: Format) -> None:
@@ -31,6 +35,7 @@ def query_postgres(query: str, form: Format) -> None:
         TaxiError: The query or the database refuses.
     """
     with reader() as connection:
+        _load_all_values(connection)
         names = _columns(connection, query)
         # Streamed by the extended protocol, which takes one statement: several in one text could leave the transaction
         # that only reads.
@@ -39,6 +44,32 @@ def query_postgres(query: str, form: Format) -> None:
                 print_rows(names, rows, form)
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 raise _refused("`taxi sql` runs one query that reads, and this is none.", _message(error)) from None
+
+
+def _load_all_values(connection: Connection) -> None:
+    """Lets values that Python lacks be texts; an interval always is: Python's has no months."""
+    connection.adapters.register_loader("interval", TextLoader)
+    for name in _PYTHON_LACKS:
+        _load_or_text(connection, name)
+
+
+def _load_or_text(connection: Connection, type_name: str) -> None:
+    known = connection.adapters.get_loader(connection.adapters.types[type_name].oid, psycopg.pq.Format.TEXT)
+
+    class OrText(psycopg.adapt.Loader):
+        """Loads a value, or its text."""
+
+        def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+            super().__init__(oid, context)
+            self._load = known(oid, context).load if known else bytes
+
+        def load(self, data: Buffer) -> Any:
+            try:
+                return self._load(data)
+            except psycopg.DataError:
+                return bytes(data).decode()
+
+    connection.adapters.register_loader(type_name, OrText)
 
 
 def _stream(cursor: psycopg.Cursor[TupleRow], query: str) -> Generator[TupleRow]:

@@ -29,11 +29,12 @@ A result goes to the standard output, everything else to the standard error. `ru
 | `status` | an object: `services`, `ui` |
 
 Each prints one JSON document. Numbers are numbers: integers and decimals exact, NaN and infinities as texts. Dates and
-times have ISO's form, bytes are in base64, SQL's null is null; arrays and structs are nested. In CSV, null and the
-empty text are both empty.
+times have ISO's form; intervals, and dates that Python lacks (`infinity`, years beyond 9999), have PostgreSQL's. Bytes
+are in base64, SQL's null is null; arrays and structs are nested. In CSV, null and the empty text are both empty.
 
-In a terminal that is too narrow for a table, sentences are wrapped; if that is not enough, each row is a list of
-its values. `sql` and `bq` show 1,000 rows; `--csv` and `--json` print all.
+In a terminal that is too narrow for a table, sentences are wrapped, `run` prints the places below the table, and `log`
+leaves columns out and names them; if that is not enough, each row is a list of its values. Control characters in a
+table are spelled out, as in psql: `\\x1B`. `sql` and `bq` show 1,000 rows; `--csv` and `--json` print all.
 
 ## Exit codes
 

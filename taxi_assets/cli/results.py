@@ -30,7 +30,7 @@ UNREAD = 141
 """The exit code of a command whose reader leaves early: 128 and the number of SIGPIPE."""
 _LINE = 40
 """The length of the line above an expanded row."""
-_WORDS = 30
+_WORDS = 20
 """The narrowest column of sentences."""
 
 
@@ -53,8 +53,14 @@ def chosen_format(*, csv: bool, json: bool) -> Format:
     return Format.CSV if csv else Format.JSON if json else Format.TABLE
 
 
-def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: Format) -> None:
+def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: Format, optional: Sequence[str] = ()) -> None:
     """Prints rows as they come: CSV, an array of JSON objects, the single value, or a table of at most 1000 rows.
+
+    Args:
+        names: The names of the columns.
+        rows: The rows.
+        form: How they are printed.
+        optional: The columns that a narrow terminal has no room for, as in `print_table`.
 
     Raises:
         UsageError: Two columns of a JSON object would have one name.
@@ -64,7 +70,7 @@ def print_rows(names: Sequence[str], rows: Iterable[Sequence[Any]], form: Format
     elif form is Format.JSON:
         _print_json(names, rows)
     else:
-        _print_shown(names, rows)
+        _print_shown(names, rows, optional)
 
 
 def print_csv_columns(names: Sequence[str], pages: Iterable[Sequence[pa.Array]]) -> None:
@@ -81,19 +87,22 @@ def print_csv_columns(names: Sequence[str], pages: Iterable[Sequence[pa.Array]])
     out.flush()
 
 
-def print_document(document: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], form: Format) -> None:
+def print_document(
+    document: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], form: Format, names: Sequence[str] = ()
+) -> None:
     """Prints a command's result for machines.
 
     Args:
         document: The whole of it, for JSON.
         rows: Its rows, for CSV; all have the keys of the first.
         form: CSV or JSON.
+        names: The keys of a row, for CSV without rows.
     """
     if form is Format.JSON:
         _Output().write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
     else:
         records = list(rows)
-        _print_csv(list(records[0]) if records else [], [list(record.values()) for record in records])
+        _print_csv(list(records[0]) if records else names, [list(record.values()) for record in records])
     _Output().flush()
 
 
@@ -111,8 +120,9 @@ def print_table(
     *,
     sparse: bool = False,
     prose: str | None = None,
+    optional: Sequence[str] = (),
     out: Console | None = None,
-) -> None:
+) -> list[str]:
     """Prints a table of cells in rich's markup; in a terminal that is too narrow for it, each row as a list.
 
     Args:
@@ -122,16 +132,24 @@ def print_table(
         out: Where it is printed; None: the standard output.
         sparse: An empty cell says nothing: a list leaves it out.
         prose: The heading of a column of sentences, which are wrapped where the terminal has room for words.
+        optional: The headings of columns that a terminal may have no room for. They are left out from the first on,
+            until the table fits; if that is not enough, none is.
+
+    Returns:
+        The headings that are left out.
     """
-    from rich.measure import Measurement
+    from taxi_assets.cli.screen import expanded, visible
 
-    from taxi_assets.cli.screen import expanded, table
-
-    printed = table(*headings, right=tuple(right))
-    for row in rows:
-        printed.add_row(*row)
     out = out or standard_output()
-    width = Measurement.get(out, out.options.update(max_width=1_000_000), printed).maximum
+    headings, rows = [visible(heading) for heading in headings], [[visible(cell) for cell in row] for row in rows]
+    printed, width = _table(out, headings, rows, right)
+    for count in range(1, len(optional) + 1) if out.is_terminal and width > out.width else ():
+        kept = [place for place, heading in enumerate(headings) if heading not in optional[:count]]
+        shorter = [[row[place] for place in kept] for row in rows]
+        narrow, needed = _table(out, [headings[place] for place in kept], shorter, right)
+        if needed <= out.width:
+            out.print(narrow)
+            return list(optional[:count])
     if width <= out.width or (out.is_terminal and prose and _wraps(printed, prose, width - out.width)):
         out.print(printed)
     elif out.is_terminal:
@@ -142,6 +160,21 @@ def print_table(
     else:
         out.width = width
         out.print(printed)
+    return []
+
+
+def _table(
+    out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str]
+) -> tuple[Table, int]:
+    """The table, and its width."""
+    from rich.measure import Measurement
+
+    from taxi_assets.cli.screen import table
+
+    made = table(*headings, right=tuple(right))
+    for row in rows:
+        made.add_row(*row)
+    return made, Measurement.get(out, out.options.update(max_width=1_000_000), made).maximum
 
 
 def _wraps(printed: Table, prose: str, excess: int) -> bool:
@@ -155,16 +188,19 @@ def _wraps(printed: Table, prose: str, excess: int) -> bool:
     return room >= _WORDS
 
 
-def _print_shown(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _print_shown(names: Sequence[str], rows: Iterable[Sequence[Any]], optional: Sequence[str]) -> None:
+    from taxi_assets.cli.screen import escaped, messages, visible
+
     first = list(islice(rows, SHOWN_ROWS + 1))
     if len(names) == len(first) == 1:
-        _Output().write(f"{'' if first[0][0] is None else first[0][0]}\n")
+        value = "" if first[0][0] is None else str(first[0][0])
+        _Output().write(f"{visible(value) if sys.stdout.isatty() else value}\n")
         _Output().flush()
         return
-    from taxi_assets.cli.screen import escaped, messages
-
     shown = [["" if value is None else escaped(str(value)) for value in row] for row in first[:SHOWN_ROWS]]
-    print_table([escaped(name) for name in names], shown)
+    left_out = print_table([escaped(name) for name in names], shown, optional=optional)
+    if left_out:
+        messages().print(f"No room for: {', '.join(reversed(left_out))}; --csv and --json print all.", soft_wrap=True)
     if not first:
         messages().print("No rows.")
     if len(first) > SHOWN_ROWS:

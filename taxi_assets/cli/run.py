@@ -110,6 +110,8 @@ def _detach(
             f"See it: taxi run --follow {backfill}",
             soft_wrap=True,
         )
+    else:
+        messages().print(f"{pipeline.name}: nothing for the daemon to run.")
     if form is not Format.TABLE:
         detached = {"backfill": backfill, "months": [month_name(month) for month in months if month not in in_progress]}
         print_document(detached, [{"backfill": backfill}], form)

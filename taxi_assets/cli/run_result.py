@@ -9,12 +9,15 @@ from datetime import date
 from typing import Any
 
 from taxi_assets.cli.outcome import Outcome, Status, count, print_unloaded
-from taxi_assets.cli.results import Format, print_document, print_table
+from taxi_assets.cli.results import Format, print_document, print_table, standard_output
 from taxi_assets.cli.screen import escaped, messages
 from taxi_assets.settings import settings
 from taxi_assets.stores.month import LoadEntry
 from taxi_assets.stores.table import TRIAL
 from taxi_assets.trips.months import month_name
+
+_COLUMNS = ("month", "store", "where", "read", "kept", "rejected", "seconds", "synthetic", "limit")
+"""The columns of the CSV."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def print_result(result: RunResult, form: Format) -> None:
     if form is Format.TABLE:
         _print_loads(result)
     else:
-        print_document(_document(result), map(_load, result.loads), form)
+        print_document(_document(result), map(_load, result.loads), form, _COLUMNS)
     if len(result.outcomes) > 1:
         print_unloaded(result.outcomes)
     if result.trial:
@@ -71,16 +74,31 @@ def _print_loads(result: RunResult) -> None:
     numbers = ("read", "kept", "rejected", "seconds")
     rows = []
     for load in result.loads:
-        synthetic = " (synthetic)" if load.configuration.get("made_up") else ""
         limit = load.configuration.get("limit")
-        trial = f" (trial: {limit:,} rows)" if limit else ""
+        marks = ["synthetic"] if load.configuration.get("made_up") else []
+        marks += [f"trial: {limit:,} rows"] if limit else []
+        month = month_name(load.source_month) + (f" ({', '.join(marks)})" if marks else "")
         counts = [f"{number:,}" for number in (load.rows_read, load.rows_kept, load.rows_rejected)]
         seconds = "" if load.seconds is None else f"{load.seconds:.1f}"
-        rows.append([f"{month_name(load.source_month)}{synthetic}{trial}", load.store, *counts, seconds, load.place])
-    print_table(["month", "store", *numbers, "where"], rows, right=numbers, sparse=True)
+        rows.append([month, load.store, *counts, seconds, load.place])
+    if print_table(
+        ["month", "store", *numbers, "where"], rows, right=numbers, sparse=True, optional=["where", "seconds"]
+    ):
+        for store, places in _places(result.loads).items():
+            standard_output().print(f"{store}: {', '.join(places)}", markup=False, soft_wrap=True)
     messages().print()
-    reasons = [[escaped(reason), f"{number:,}"] for reason, number in result.rejected]
+    reasons = [[escaped(reason), f"{number:,}"] for reason, number in result.rejected if number]
     print_table(["rejected because", "rows"], reasons, right=("rows",))
+
+
+def _places(loads: Sequence[LoadEntry]) -> dict[str, list[str]]:
+    """Store → where its loads are; objects that are named by their month share a name with `{month}` in it."""
+    found: dict[str, dict[str, None]] = {}
+    for load in loads:
+        of_each = load.place.replace(month_name(load.source_month), "{month}")
+        one = len({other.source_month for other in loads}) == 1
+        found.setdefault(load.store, {})[load.place if one else of_each] = None
+    return {store: list(places) for store, places in found.items()}
 
 
 def _document(result: RunResult) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from taxi_assets.errors import TaxiError
 
 PIPE_WIDTH = 1000
 """The width without a terminal, so that no line is wrapped."""
+_SPELLED_OUT = {code: f"\\x{code:02X}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
 class _Console(Console):
@@ -60,8 +61,13 @@ def show_error(error: TaxiError) -> None:
 
 
 def escaped(text: str) -> str:
-    """The text without rich's markup."""
-    return escape(text)
+    """The text without rich's markup and without what a terminal obeys."""
+    return escape(visible(text))
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters spelled out, as psql does: the escape character is `\x1B`."""
+    return text.translate(_SPELLED_OUT)
 
 
 def table(*headings: str, right: tuple[str, ...] = ()) -> Table:

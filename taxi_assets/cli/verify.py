@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 SHOWN_MONTHS = 6
 """So many months that are not loaded are named."""
+_COLUMNS = [
+    *("store", "pipeline", "month", "where", "verdict", "rows", "cents", "gone", "next"),
+    *("what", "ledger", "record", "found"),
+]
+"""The columns of the CSV."""
 
 
 def verify_loads(name: str | None, months: str | None, form: Format) -> int:
@@ -58,7 +63,7 @@ def verify_loads(name: str | None, months: str | None, form: Format) -> int:
     _print_dropped(places)
     _print_outdated(pipelines, compared)
     own = len(compared) - len(others)
-    agreeing = f"{own - len(differing)} of {own} loaded months agree with their load log, in {_measure(pipelines)}."
+    agreeing = f"{own - len(differing)} of {own} loads agree with their load log, in {_measure(pipelines)}."
     messages().print(agreeing, soft_wrap=True)
     absent = _absent(compared, wanted or ())
     if absent:
@@ -73,7 +78,7 @@ def verify_loads(name: str | None, months: str | None, form: Format) -> int:
     failed = bool(differing or absent or broken)
     if form is not Format.TABLE:
         months_named = {"months": list(map(_month, compared)), "not_loaded": list(map(month_name, absent))}
-        print_document({"ok": not failed, **months_named}, _flat(compared), form)
+        print_document({"ok": not failed, **months_named}, _flat(compared), form, _COLUMNS)
     return 1 if failed else 0
 
 

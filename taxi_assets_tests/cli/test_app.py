@@ -61,6 +61,16 @@ def test_bash_completes(tmp_path: Path, line: str, expected: list[str]) -> None:
     assert taxi(tmp_path, _TAXI_COMPLETE="complete_bash", **words).stdout.split() == expected
 
 
+@pytest.mark.parametrize(("words", "number"), [(["2019-10", ":", "2020-1"], 6), (["2019-10", ":"], 5)])
+def test_bash_completes_behind_the_colon_of_a_range(tmp_path: Path, words: list[str], number: int) -> None:
+    """It breaks words at colons, and joins them by line ends."""
+    joined = "\n".join(["taxi", "run", "yellow", "--months", *words])
+    said = taxi(tmp_path, _TAXI_COMPLETE="complete_bash", COMP_WORDS=joined, COMP_CWORD=str(number))
+    completed = said.stdout.split()
+    assert {"2020-10", "2020-11", "2020-12"} <= set(completed)
+    assert all(name.startswith("2020-1") for name in completed) == (number == 6)
+
+
 def test_months_that_are_over_are_completed() -> None:
     assert f"{date.today():%Y-%m}" not in completion.months("20")
     assert completion.months("out") == ["outdated"]

@@ -94,6 +94,11 @@ def test_a_document_as_json_and_its_rows_as_csv(capsys: pytest.CaptureFixture[st
     assert list(csv.reader(io.StringIO(capsys.readouterr().out))) == [["store", "rows"], ["lake", "3"]]
 
 
+def test_csv_without_rows_is_its_header(capsys: pytest.CaptureFixture[str]) -> None:
+    print_document({}, [], Format.CSV, ["store", "rows"])
+    assert capsys.readouterr().out == "store,rows\r\n"
+
+
 def test_csv_and_json_together_are_refused() -> None:
     with pytest.raises(UsageError):
         chosen_format(csv=True, json=True)
@@ -109,6 +114,31 @@ def test_a_table_wider_than_the_terminal_is_expanded() -> None:
     assert "reason" not in "".join(lines)
     assert "".join(line.removeprefix("where").strip() for line in lines[2:]) == long
     assert max(map(len, lines)) <= 80
+
+
+def test_a_terminal_without_room_lacks_optional_columns() -> None:
+    def lines(width: int) -> list[list[str]]:
+        out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+        rows = [["2021-01", "x" * 10, "y" * 30]]
+        left_out = print_table(["month", "less", "least"], rows, optional=["least", "less"], out=out)
+        return [left_out, *(line.split() for line in out.file.getvalue().splitlines())]  # type: ignore[attr-defined]
+
+    assert lines(80) == [[], ["month", "less", "least"], ["2021-01", "x" * 10, "y" * 30]]
+    assert lines(40) == [["least"], ["month", "less"], ["2021-01", "x" * 10]]
+    assert lines(15) == [["least", "less"], ["month"], ["2021-01"]]
+    assert lines(6)[0] == []
+
+
+def test_a_terminal_gets_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    cell = "red \x1b[31m, \x9b31m, \r, \x07, \x00, tab\tline\nend"
+    spelled_out = "red \\x1B[31m, \\x9B31m, \\x0D, \\x07, \\x00, tab"
+    out = printed(capsys, ["a\x1b[1m", "b"], [(cell, 1), ("[b]", 2)], Format.TABLE)
+    assert out.startswith("a\\x1B[1m")
+    assert spelled_out in out
+    assert "[b]" in out
+    assert not set(out) & {"\x1b", "\x9b", "\r", "\x07", "\x00"}
+    print_table(["where"], [["\x1b]0;title\x07"]])
+    assert "\x1b" not in capsys.readouterr().out
 
 
 def test_a_column_of_sentences_is_wrapped() -> None:

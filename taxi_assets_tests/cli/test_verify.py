@@ -71,7 +71,7 @@ def test_what_a_store_has_lost_is_seen_and_counts_as_not_loaded(three: ThreeStor
         destroy(three, months[damage])
     code, said = three.verify()
     assert code == 1
-    assert "2 of 12 loaded months agree" in said
+    assert "2 of 12 loads agree" in said
     for damage, (store, _) in DAMAGES.items():
         name = f"{months[damage]:%Y-%m}"
         (row,) = (line for line in said.splitlines() if line.startswith(f"{store} ") and f"yellow {name}" in line)
@@ -88,7 +88,7 @@ def test_a_whole_store_that_is_gone_is_seen(three: ThreeStores) -> None:
     three.execute("DROP SCHEMA ny_taxi CASCADE")
     code, said = three.verify()
     assert code == 1
-    assert "1 of 3 loaded months agree" in said
+    assert "1 of 3 loads agree" in said
     assert list(january(three).lost) == ["postgres", "bigquery"]
 
 
@@ -120,7 +120,7 @@ def test_a_month_that_no_ledger_knows_is_seen(three: ThreeStores) -> None:
     three.without_ledger("postgres")
     code, said = three.verify()
     assert code == 1
-    assert "0 of 2 loaded months agree" in said
+    assert "0 of 2 loads agree" in said
     three.load(stores=["postgres"])
     code, said = three.verify()
     assert code == 1
@@ -138,12 +138,12 @@ def test_what_another_home_loaded_is_shown_as_such(three: ThreeStores) -> None:
     code, said = three.verify()
     assert code == 0
     assert said.count("Loaded by another home: yellow 2021-01") == 2
-    assert "1 of 1 loaded months agree" in said
+    assert "1 of 1 loads agree" in said
     assert not january(three).unwritten
     three.load(month=FEBRUARY)
     code, said = three.verify()
     assert code == 0
-    assert "4 of 4 loaded months agree" in said
+    assert "4 of 4 loads agree" in said
 
 
 def test_a_bucket_that_went_back_to_an_earlier_load_is_seen(three: ThreeStores) -> None:
@@ -171,7 +171,7 @@ def test_places_of_trials_that_are_gone_are_left_out(three: ThreeStores) -> None
     code, said = three.verify()
     assert code == 0
     assert "no longer exist: trial.yellow_cab_data, try1.yellow_cab_data" in said
-    assert "1 of 1 loaded months agree" in said
+    assert "1 of 1 loads agree" in said
 
 
 def test_months_of_other_rules_are_listed(three: ThreeStores) -> None:

@@ -72,7 +72,7 @@ def test_its_values_are_those_of_the_files(taxi: Taxi) -> None:
 
 def test_they_agree_in_every_store_and_are_skipped_the_next_time(taxi: Taxi) -> None:
     verified = taxi.well("verify", "livery").err
-    assert "6 of 6 loaded months agree with their load log, in rows: these trips have no amounts." in verified
+    assert "6 of 6 loads agree with their load log, in rows: these trips have no amounts." in verified
     assert "livery: 0 loaded, 2 loaded already, 0 failed" in taxi.well("run", "livery", "--months", MONTHS).err
     assert taxi.loads() == 6
 

@@ -57,6 +57,45 @@ def test_a_reader_cannot_write(loaded: Taxi, query: str) -> None:
     assert loaded.asks(f"SELECT count(*) FROM {SCHEMA}.yellow_cab_data") == [(EXCERPTS.counts("yellow", MONTH).kept,)]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT set_config('role', '{role}', false), count(*) FROM {table}",
+        "SELECT set_config('role', 'none', true), lo_create(0)",
+        "SELECT set_config('role', 'taxi_owner', true), set_config('transaction_read_only', 'off', true)",
+        "SELECT set_config('role', 'taxi_owner', true), query_to_xml('DELETE FROM {table}', true, true, '')",
+        "SELECT set_config('role', 'taxi_owner', true), query_to_xml('SET TRANSACTION READ WRITE', true, true, '')",
+        "WITH left_role AS MATERIALIZED (SELECT set_config('role', 'taxi_owner', true)), gone AS (DELETE FROM {table} "
+        "RETURNING 1) SELECT count(*) FROM left_role, gone",
+        "EXPLAIN ANALYZE DELETE FROM {table}",
+        "SELECT set_config('session_authorization', 'postgres', false)",
+    ],
+)
+def test_a_reader_that_leaves_its_role_cannot_write(loaded: Taxi, query: str) -> None:
+    table = f"{SCHEMA}.yellow_cab_data"
+    said = loaded("sql", query.format(table=table, role="taxi_owner"))
+    assert (said.code == 0) == ("{role}" in query), said
+    assert loaded.asks(f"SELECT count(*) FROM {table}") == [(EXCERPTS.counts("yellow", MONTH).kept,)]
+
+
+def test_what_the_reader_may_not_do_is_no_matter_of_missing_roles(loaded: Taxi) -> None:
+    said = loaded("sql", "SELECT pg_read_file('/etc/passwd')")
+    assert said.code == 1
+    assert "roles.sql" not in said.err
+    assert "Next:     read what taxi_reader may: the tables that the platform loads." in said.err
+
+
+def test_values_that_python_lacks(loaded: Taxi) -> None:
+    values = ("infinity", "-infinity", "0044-03-15 BC", "12345-01-01 00:00:00", "24:00:00", "1 mon", "2021-01-01")
+    types = ("date", "timestamptz", "date", "timestamp", "time", "interval", "date")
+    columns = [
+        f"'{value}'::{name} AS v{number}" for number, (value, name) in enumerate(zip(values, types, strict=True))
+    ]
+    answer = json.loads(loaded.well("sql", "--json", f"SELECT {', '.join(columns)}").out)
+    assert tuple(answer[0].values()) == values
+    assert loaded.well("sql", "SELECT 'infinity'::date").out == "infinity\n"
+
+
 def test_a_query_that_is_none(loaded: Taxi) -> None:
     said = loaded("sql", "selec 1")
     assert said.code == 1

@@ -20,13 +20,13 @@ from taxi_assets_tests.taxi_command import LONGEST_SECONDS, SCRIPT, Taxi
 pytestmark = pytest.mark.e2e
 
 
-def seen(taxi: Taxi, *words: str, interrupt_at: str | None = None, code: int = 0) -> str:
-    """What `taxi` writes to a terminal of 80 columns; Ctrl-C is typed when it writes that text."""
+def seen(taxi: Taxi, *words: str, interrupt_at: str | None = None, code: int = 0, width: int = 80) -> str:
+    """What `taxi` writes to a terminal of so many columns; Ctrl-C is typed when it writes that text."""
     ours, theirs = pty.openpty()
     environment = {
         **taxi.having(POSTGRES_SCHEMA="seen").environment(),
         "TERM": "xterm-256color",
-        "COLUMNS": "80",
+        "COLUMNS": str(width),
         "LINES": "40",
     }
     with subprocess.Popen(
@@ -74,6 +74,32 @@ def test_a_bar_a_month_a_line_a_task_and_a_table_that_fits(taxi: Taxi) -> None:
     assert any(re.split(" {2,}", line)[:4] == row for line in lines), lines
     assert max(len(line) for line in lines if "━" in line or line.startswith("2019-02")) <= 80
     assert not any("Traceback" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_the_result_of_synthetic_months_is_a_table(taxi: Taxi, width: int) -> None:
+    synthetic = taxi.having(TAXI_SOURCE_URL="", TAXI_SAMPLE_ROWS="2000")
+    shown = seen(synthetic, "run", "green", "--months", "2019-02:2019-03", "--only", "postgres", "--force", width=width)
+    lines = [line for line in plain(shown) if line]
+    heading = lines.index("In the stores:") + 1
+    assert lines[heading].split()[:4] == ["month", "store", "read", "kept"]
+    months = [line.split("  ")[0] for line in lines[heading + 1 : heading + 3]]
+    assert months == ["2019-02 (synthetic)", "2019-03 (synthetic)"]
+    below = [line for line in lines if line == "postgres: seen.green_taxi"]
+    assert len(below) == (1 if width == 60 else 0)
+    for month in ("2019-02", "2019-03"):
+        assert any(re.fullmatch(rf"Run \S+: green {month}; see it with `taxi dev`.", line) for line in lines), lines
+    bars = [line for line in lines if "━" in line]
+    assert bars
+    assert all(re.search(r"\d:\d\d:\d\d$", line) and len(line) <= width for line in bars), bars
+
+
+def test_a_log_is_a_table(taxi: Taxi) -> None:
+    taxi.well("run", "yellow", "--months", "2019-02", "--only", "postgres")
+    lines = [line for line in plain(seen(taxi, "log", "yellow", "--months", "2019-02")) if line]
+    assert lines[0].split() == ["when", "pipeline", "month", "store", "kept", "rejected"] or "read" in lines[0]
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[-1].startswith("No room for: ")
 
 
 def test_a_bar_for_all_where_several_months_run(taxi: Taxi) -> None:

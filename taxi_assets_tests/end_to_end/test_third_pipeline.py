@@ -100,8 +100,8 @@ def test_their_objects_are_apart(both: Both) -> None:
 
 
 def test_each_is_verified_and_listed_by_its_name(both: Both) -> None:
-    assert "6 of 6 loaded months agree" in both.taxi.well("verify").err
-    assert "3 of 3 loaded months agree" in both.taxi.well("verify", "long_trips").err
+    assert "6 of 6 loads agree" in both.taxi.well("verify").err
+    assert "3 of 3 loads agree" in both.taxi.well("verify", "long_trips").err
     listed = list(csv.DictReader(io.StringIO(both.taxi.well("log", "long_trips", "--csv").out)))
     assert {load["pipeline"] for load in listed} == {"long_trips"}
     assert (both.loads("green"), both.loads("long_trips"), len(listed)) == (3, 3, 3)

@@ -174,12 +174,13 @@ def _named(address: PostgresAddress, names: list[str]) -> list[str]:
 
 
 @contextmanager
-def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
+def clear_errors(address: PostgresAddress, doing: str, denied: str | None = None) -> Iterator[None]:
     """Raises errors of psycopg in the block as the platform's errors.
 
     Args:
         address: The server.
         doing: What the block does, as the error's first words: `Loading yellow 2021-01 into ny_taxi.yellow_cab_data`.
+        denied: What to do where a right is missing, if the platform's roles are not the reason.
 
     Raises:
         TransientError: The connection was lost, or there was a conflict.
@@ -188,17 +189,17 @@ def clear_errors(address: PostgresAddress, doing: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _clear(error, address, doing) from error
+        raise _clear(error, address, doing, denied) from error
 
 
-def _clear(error: psycopg.Error, address: PostgresAddress, doing: str) -> TaxiError:
+def _clear(error: psycopg.Error, address: PostgresAddress, doing: str, denied: str | None) -> TaxiError:
     state = error.sqlstate or ""
     message = error.diag.message_primary or " ".join(str(error).split())
     # An error without a code is not the server's answer: the connection was lost.
     transient = state.startswith(_TRANSIENT) if state else isinstance(error, psycopg.OperationalError)
     next_step = "try again" if transient else "correct what PostgreSQL names above"
     if state == "42501":
-        next_step = f"let an administrator run {ROLES_FILE}, and see who owns the schema and the table"
+        next_step = denied or f"let an administrator run {ROLES_FILE}, and see who owns the schema and the table"
     if state == "53100":
         next_step = "make room on the server's disk, then run it again"
     return (TransientError if transient else TaxiError)(
