@@ -143,3 +143,12 @@ def test_what_the_stores_would_refuse_is_refused(waiting: Waiting) -> None:
     with pytest.raises(TaxiError, match="a trial does not replace it"):
         planned(waiting, month, limit=2)
     assert planned(waiting, other, synthetic=True, force=True).months[0].step is Step.LOAD
+
+
+def test_a_place_that_names_a_month_stands_for_several() -> None:
+    months = [date(2021, 1, 1), date(2021, 2, 1)]
+    asked = Asked(no_source, synthetic=True)
+    several = plan(pipeline_for("yellow"), months, asked, ["lake"]).places["lake"]
+    assert several.startswith("gs://taxi-lake/yellow/yellow_{month}.parquet (")
+    one = plan(pipeline_for("yellow"), months[:1], asked, ["lake"]).places["lake"]
+    assert one.startswith("gs://taxi-lake/yellow/yellow_2021-01.parquet (")

@@ -91,3 +91,11 @@ def test_a_channel_that_cannot_be_reached_fails(shell: pytest.MonkeyPatch) -> No
     assert "failed" in "\n".join(lines)
     assert "Alerts cannot go to the address in TAXI_ALERT_SLACK_URL." in errors[0]
     assert "s3cret" not in errors[0]
+
+
+def test_a_terminal_sees_what_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    monkeypatch.setattr(doctor, "messages", lambda: Console(file=text, width=500, force_terminal=True))
+    with contextlib.redirect_stdout(io.StringIO()):
+        check_connections(Format.TABLE)
+    assert "Testing UI; a local service that it needs is started" in text.getvalue()

@@ -1,10 +1,15 @@
-"""Which stores `taxi run` loads."""
+"""Which stores `taxi run` loads, and what it says where nothing is left to do."""
 
 from __future__ import annotations
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from taxi_assets.cli import run
 from taxi_assets.cli.options import RunOptions
+from taxi_assets.cli.results import Format
 from taxi_assets.cli.run import chosen_stores
 from taxi_assets.pipelines import pipeline_for
 
@@ -20,3 +25,10 @@ from taxi_assets.pipelines import pipeline_for
 )
 def test_a_store_brings_along_what_it_is_loaded_from(only: list[str], stores: list[str]) -> None:
     assert chosen_stores(pipeline_for("green"), only, RunOptions()) == stores
+
+
+def test_detaching_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(run, "messages", lambda: Console(file=said))
+    assert run._detach(pipeline_for("green"), [], ["postgres"], RunOptions(), Format.TABLE) == 0
+    assert said.getvalue() == "green: nothing for the daemon to run.\n"
