@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from taxi_assets.errors import TaxiError, UsageError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipeline_conflicts import conflicts
-from taxi_assets.specs import LocalFilesSpec, SummariesSpec
 from taxi_assets.trips import registry
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
 from taxi_assets.yaml_mistakes import Mistake, Place, Refused, nearest_word, one_of
@@ -28,12 +27,10 @@ FilesVersion = Mapping[Path, tuple[int, int]]
 """File → time of its change, and its number in the file system."""
 _ROOM = "taxi_assets.components."
 PIPELINE = f"{_ROOM}TaxiPipeline"
-TYPES: Mapping[str, type[BaseModel]] = {
-    PIPELINE: PipelineSpec,
-    f"{_ROOM}Summaries": SummariesSpec,
-    f"{_ROOM}LocalFiles": LocalFilesSpec,
-}
-"""Type of a component → the model of its attributes."""
+SUMMARIES = f"{_ROOM}Summaries"
+LOCAL_FILES = f"{_ROOM}LocalFiles"
+TYPES = (PIPELINE, SUMMARIES, LOCAL_FILES)
+"""The components of the project."""
 
 
 class ComponentFile(BaseModel):
@@ -66,11 +63,32 @@ class Pipelines:
 
     Attributes:
         valid: Name → pipeline.
-        broken: Name of a folder → what is wrong with its file; also of a file that is another component's.
+        errors: File → what is wrong with it; of pipelines, and of files whose component is not known.
+        others: The files of other components.
     """
 
     valid: Mapping[str, PipelineSpec]
-    broken: Mapping[str, InvalidYaml]
+    errors: Mapping[Path, InvalidYaml]
+    others: Sequence[YamlFile] = ()
+
+    @cached_property
+    def broken(self) -> Mapping[str, InvalidYaml]:
+        """Name of a folder → what is wrong with its file, whatever component it is of."""
+        # Few commands need the models of these files.
+        from taxi_assets.specs import LocalFilesSpec, SummariesSpec
+
+        errors = dict(self.errors)
+        for file in self.others:
+            model = SummariesSpec if file.validated(ComponentFile).type == SUMMARIES else LocalFilesSpec
+            try:
+                file.validated(model, "attributes", context=replace(self, others=()))
+            except InvalidYaml as error:
+                errors[file.path] = error
+        return _by_folder(errors)
+
+
+def _by_folder(errors: Mapping[Path, InvalidYaml]) -> dict[str, InvalidYaml]:
+    return {path.parent.name: error for path, error in sorted(errors.items())}
 
 
 @cache
@@ -78,15 +96,15 @@ def read_files(folder: Path = FOLDER) -> Pipelines:
     """The pipelines below a folder. A broken file leaves the others valid; so do two that claim the same."""
     pipelines: dict[Path, PipelineSpec] = {}
     errors: dict[Path, InvalidYaml] = {}
-    others: list[tuple[YamlFile, type[BaseModel]]] = []
+    others: list[YamlFile] = []
     for path in sorted(folder.glob("*/defs.yaml")):
         try:
             file = YamlFile.read(path)
-            model = TYPES.get(file.validated(ComponentFile).type)
-            if model is PipelineSpec:
+            component = file.validated(ComponentFile).type
+            if component == PIPELINE:
                 pipelines[path] = file.validated(PipelineSpec, "attributes", name=path.parent.name)
-            elif model:
-                others.append((file, model))
+            elif component in TYPES:
+                others.append(file)
         # Also of the file that declares its service.
         except InvalidYaml as error:
             errors[path] = error
@@ -96,14 +114,7 @@ def read_files(folder: Path = FOLDER) -> Pipelines:
             mistake = Mistake("", Place(1, 1), "a file of the name defs.yml", "a file of the name defs.yaml")
             errors[path] = InvalidYaml(path, [mistake])
     errors |= conflicts(pipelines)
-    valid = {spec.name: spec for path, spec in pipelines.items() if path not in errors}
-    found = Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
-    for file, model in others:
-        try:
-            file.validated(model, "attributes", context=found)
-        except InvalidYaml as error:
-            errors[file.path] = error
-    return Pipelines(valid, {path.parent.name: error for path, error in sorted(errors.items())})
+    return Pipelines({spec.name: spec for path, spec in pipelines.items() if path not in errors}, errors, others)
 
 
 def files_version() -> FilesVersion:
