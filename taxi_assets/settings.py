@@ -266,7 +266,7 @@ def read_settings(shell: Mapping[str, str] | None = None) -> Settings:
     given = {name: value for name, value in found["shell"].items() if name in names}
     try:
         # Of several files, pydantic-settings takes the last one that has a name.
-        files = [PROJECT_ROOT / file for file in reversed(found) if file != "shell"]
+        files = [PROJECT_ROOT / file for file in reversed(found) if file != "shell" and found[file]]
         settings = _Reading(_env_file=files, **given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise _invalid(error, origins) from None

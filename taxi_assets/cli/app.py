@@ -286,6 +286,7 @@ def main() -> None:
 
             set_dagster_home()
             _warn_of_unknown_settings()
+        _keep_command(sys.argv[1:2])
         app()
     except TaxiError as error:
         from taxi_assets.cli.screen import show_error
@@ -301,6 +302,12 @@ def main() -> None:
         sys.exit(1)
     finally:
         gc.freeze()
+
+
+def _keep_command(asked: list[str]) -> None:
+    """Leaves the asked command alone in the app, if it is one: Typer builds every command at each start."""
+    kept = [command for command in app.registered_commands if command.callback and [command.callback.__name__] == asked]
+    app.registered_commands = kept or app.registered_commands
 
 
 def _warn_of_unknown_settings() -> None:
