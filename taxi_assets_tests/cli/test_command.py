@@ -25,8 +25,11 @@ class Interrupted(ModuleType):
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
+    """Handlers as a command finds them, also where Dagster set its own in this process."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
