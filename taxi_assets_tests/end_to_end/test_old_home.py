@@ -48,7 +48,7 @@ def dagster(taxi: Taxi, *words: str) -> str:
 
 def test_every_month_is_verified(opened: Taxi) -> None:
     said = opened.well("verify")
-    assert "7 of 7 loaded months" in said.err
+    assert "7 of 7 loads" in said.err
     assert opened.stored(GREEN) == {"2020-04": KEPT["2020-04"]}
     assert bigquery(opened, f"SELECT count(*) FROM {GREEN}") == str(KEPT["2020-04"])
     assert opened.stored("trial.yellow_cab_data") == {"2020-10": 80}
