@@ -48,6 +48,7 @@ def dg(taxi: Taxi, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_definitions_are_well(taxi: Taxi) -> None:
     said = dg(taxi, "check", "defs")
     assert "All component YAML validated successfully." in said

@@ -214,10 +214,8 @@ def kill_at(taxi: Taxi, storage: Proxy, bigquery: Proxy, held: Held) -> None:
     held.go.set()
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [pytest.param("upload", marks=pytest.mark.long), "load job", pytest.param("replacement", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("moment", ["upload", "load job", "replacement"])
 def test_killed_it_is_whole_after_the_next_run(new: tuple[Taxi, int], kept: dict[str, int], moment: str) -> None:
     taxi, rows = new
     before = in_bigquery(taxi, TABLE)

@@ -48,7 +48,8 @@ def test_one_month_fails_and_the_others_are_loaded(platform: Taxi) -> None:
         assert taxi.loads() == loads + 2
 
 
-@pytest.mark.parametrize("whom", ["the command", pytest.param("its group", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("whom", ["the command", "its group"])
 def test_interrupted_it_leaves_the_rest_and_goes_on_the_next_time(platform: Taxi, whom: str) -> None:
     schema = f"interrupted_{whom.split()[-1]}"
     with FaultyServer() as server:

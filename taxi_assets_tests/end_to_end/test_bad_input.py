@@ -146,18 +146,28 @@ def test_a_connection_cut_in_the_middle(loaded: Taxi, web: FaultyServer) -> None
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (GOOD[:-20], ["not with the file that belongs there", "one that breaks off after"]),
+        pytest.param(
+            GOOD[:-20], ["not with the file that belongs there", "one that breaks off after"], marks=pytest.mark.long
+        ),
         pytest.param(GOOD[:40] + bytes(9) + GOOD[49:], ["an intact gzip file", "damaged data"], marks=pytest.mark.long),
         (b"<!DOCTYPE html><html><body>Please sign in</body></html>", ["a gzip file", "Please sign in"]),
         pytest.param(b"", ["a gzip file", "empty"], marks=pytest.mark.long),
         pytest.param(gzip.compress(b""), ["The file is empty."], marks=pytest.mark.long),
         pytest.param(packed(), ["no row"], marks=pytest.mark.long),
-        (packed(line(), header=HEADER.replace("trip_distance", "distance")), ["lacks the column trip_distance"]),
+        pytest.param(
+            packed(line(), header=HEADER.replace("trip_distance", "distance")),
+            ["lacks the column trip_distance"],
+            marks=pytest.mark.long,
+        ),
         (
             packed(line(), line(), line(fare_amount="eight")),
             ["does not fit the column fare_amount", "'eight'", f"{CSV}, line 4, column fare_amount"],
         ),
-        (packed(line(), line()[:70], end=""), ["The last line of the file breaks off.", "line 3"]),
+        pytest.param(
+            packed(line(), line()[:70], end=""),
+            ["The last line of the file breaks off.", "line 3"],
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["gzip cut", "gzip damaged", "HTML", "empty", "empty in gzip", "header alone", "column", "word", "last line"],
 )

@@ -149,9 +149,8 @@ def _ask(ui: Ui, query: str, **variables: Any) -> Any:
     return answer.json()["data"]
 
 
-@pytest.mark.parametrize(
-    "host", ["dagster", pytest.param("dg", marks=pytest.mark.long), pytest.param("taxi", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("host", ["dagster", "dg", "taxi"])
 def test_a_first_start_has_everything_as_declared_and_runs_what_the_webhook_queues(outside: Webhook, host: str) -> None:
     command, month = HOSTS[host]
     _forget_all_runs(outside.taxi)

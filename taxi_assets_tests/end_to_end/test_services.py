@@ -26,6 +26,7 @@ def sample_sources(home: Path) -> list[int]:
     return [info["pid"] for info in found if str(home / "sample") in (info["cmdline"] or ())]
 
 
+@pytest.mark.long
 def test_many_that_need_them_at_once_start_one_of_each(tmp_path: Path) -> None:
     taxi = Taxi(tmp_path / "home", tmp_path)
     try:
@@ -46,6 +47,7 @@ def test_many_that_need_them_at_once_start_one_of_each(tmp_path: Path) -> None:
     assert taxi.home.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.long
 def test_a_server_that_was_killed_comes_back_with_its_data(tmp_path: Path, taxi: Taxi) -> None:
     own = Taxi(tmp_path / "home", tmp_path, taxi.settings)
     try:

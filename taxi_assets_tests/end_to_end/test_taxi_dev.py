@@ -273,6 +273,7 @@ def test_a_run_whose_process_is_killed_is_retried(dev: Development) -> None:
     dev.until("the end of the retry", lambda: not dev.runs(UNDER_WAY))
 
 
+@pytest.mark.long
 def test_a_taxi_run_that_is_killed_is_found_and_retried_where_it_was_to_load(dev: Development) -> None:
     """The daemon has neither the schema nor the dataset of the shell."""
     month = "2024-05"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -238,4 +239,6 @@ def test_a_new_pipeline_is_started_without_a_restart(outside: Webhook) -> None:
     folder.mkdir()
     (folder / "defs.yaml").write_text(scaffold(PIPELINE, "third", "green"))
     answer = outside.post("/runs", {**RUN, "pipeline": "third"})
+    shutil.rmtree(folder)
     assert (answer.status_code, answer.json()["job"]) == (202, "third_etl")
+    assert outside.post("/runs", {**RUN, "pipeline": "third"}).status_code == 404
