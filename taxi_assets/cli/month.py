@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from taxi_assets import progress
-from taxi_assets.cli.interrupts import take_interrupts
+from taxi_assets.cli.interrupts import INTERRUPTED, leave, take_interrupts
 from taxi_assets.cli.month_events import EventWriter
 from taxi_assets.cli.options import RunOptions
 from taxi_assets.cli.outcome import Outcome, Status
@@ -68,8 +68,8 @@ def _print_wait(text: str) -> None:
     messages().print(escaped(text), soft_wrap=True)
 
 
-def main() -> None:
-    """Runs the month that `LocalBackfill` requests, and writes its events to the standard output.
+def main() -> Outcome:
+    """Runs the month that `LocalBackfill` requests, and writes its events and its outcome to the standard output.
 
     The parent blocks interrupts for this process until it is ready for one. It interrupts by a signal, or by its end.
     """
@@ -84,6 +84,7 @@ def main() -> None:
     except KeyboardInterrupt:
         outcome = Outcome(Status.CANCELED, _NOT_BEGUN)
     writer.write(outcome=asdict(outcome))
+    return outcome
 
 
 def _run(request: dict[str, Any], writer: EventWriter) -> Outcome:
@@ -101,4 +102,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if main().status == Status.CANCELED:
+        leave(INTERRUPTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -64,3 +65,16 @@ def test_a_command_in_the_background_is_not_interrupted() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_interrupts()
     signal.raise_signal(signal.SIGINT)
+
+
+def test_a_process_is_left_though_a_thread_of_it_never_ends() -> None:
+    lines = (
+        "import atexit, threading",
+        "from taxi_assets.cli.interrupts import leave",
+        "atexit.register(print, 'at exit')",
+        "threading.Thread(target=threading.Event().wait).start()",
+        "print('said')",
+        "leave(130)",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "said\nat exit\n")
