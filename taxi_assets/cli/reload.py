@@ -6,13 +6,12 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from taxi_assets.cli.screen import escaped
 from taxi_assets.instance.runs import LOCATION
+from taxi_assets.local.client import request
 from taxi_assets.pipelines import FilesVersion, files_version, read_again
 
 SETTLE_SECONDS = 3.0
@@ -59,7 +58,7 @@ class ReloadOnChange:
     def _reload(self, version: FilesVersion) -> None:
         try:
             found = self._ask()["locationOrLoadError"]
-        except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        except (ConnectionError, ValueError, KeyError, TypeError):
             # The web server starts, or has no code server yet.
             self._due = time.monotonic() + RETRY_SECONDS
             return
@@ -73,9 +72,9 @@ class ReloadOnChange:
     def _ask(self) -> Any:
         asked = json.dumps({"query": _MUTATION, "variables": {"name": LOCATION}})
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=_LONGEST_SECONDS)) as connection:
-            connection.request("POST", "/graphql", asked, headers)
-            return json.load(connection.getresponse())["data"]["reloadRepositoryLocation"]
+        url = f"http://127.0.0.1:{self.port}/graphql"
+        answer = request("POST", url, headers=headers, body=asked.encode(), timeout=_LONGEST_SECONDS)
+        return json.loads(answer.content)["data"]["reloadRepositoryLocation"]
 
 
 def tell_broken(tell: Callable[[str], None]) -> None:
