@@ -67,7 +67,7 @@ def interrupt_process(instance: DagsterInstance, run: DagsterRun) -> bool:
         run: A run that has begun and has not ended, as far as Dagster knows.
 
     Returns:
-        Whether there is such a process on this machine.
+        Whether there is such a process on this machine, and this user may interrupt it.
     """
     host, _, rest = run.tags.get(PROCESS_TAG, "").partition(" ")
     pid, _, start = rest.partition(" ")
@@ -80,7 +80,7 @@ def interrupt_process(instance: DagsterInstance, run: DagsterRun) -> bool:
         alive = _is_alive(int(pid), begun_at=float(start))
     if not alive or host != socket.gethostname():
         return False
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
         os.kill(int(pid), signal.SIGINT)
         return True
     return False
