@@ -1,6 +1,16 @@
 """The console script `taxi`."""
 
-from taxi_assets.cli.interrupts import end_interrupted, stop_taking_interrupts, take_interrupts
+from taxi_assets.cli.interrupts import INTERRUPTED, end_interrupted, leave, stop_taking_interrupts, take_interrupts
+
+
+def script() -> None:
+    """Runs the command as the process; one that is interrupted does not wait for its threads: see `leave`."""
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            leave(INTERRUPTED)
+        raise
 
 
 def main() -> None:

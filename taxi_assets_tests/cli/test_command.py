@@ -67,14 +67,17 @@ def test_a_command_in_the_background_is_not_interrupted() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def test_a_process_is_left_though_a_thread_of_it_never_ends() -> None:
+def test_an_interrupted_process_ends_though_a_thread_of_it_never_does() -> None:
     lines = (
         "import atexit, threading",
-        "from taxi_assets.cli.interrupts import leave",
+        "from taxi_assets.cli import command",
+        "def main():",
+        "    threading.Thread(target=threading.Event().wait).start()",
+        "    print('said')",
+        "    raise SystemExit(130)",
         "atexit.register(print, 'at exit')",
-        "threading.Thread(target=threading.Event().wait).start()",
-        "print('said')",
-        "leave(130)",
+        "command.main = main",
+        "command.script()",
     )
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (130, "said\nat exit\n")
