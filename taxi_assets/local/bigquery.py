@@ -157,11 +157,13 @@ def _patch_job_ids() -> None:
 
 
 def _patch_queries() -> None:
-    """Lets dry runs run nothing, and makes the pages of an answer column by column, not value by value."""
+    """Lets dry runs run nothing, parses a query once, and makes the pages of an answer column by column."""
+    import sqlglot
     from bqemulator.api.routes import jobs
 
     from taxi_assets.local import bigquery_queries
 
+    _replace(sqlglot, parse_one=bigquery_queries.parsed_once(sqlglot.parse_one))
     _replace(jobs, _dry_run_response=bigquery_queries.dry_run, arrow_table_to_bq_rows=bigquery_queries.rows)
     routes = cast("Any", jobs.router.routes)
     routes[:] = [route for route in routes if route.endpoint is not jobs.get_query_results]

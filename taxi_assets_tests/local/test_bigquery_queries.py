@@ -9,13 +9,21 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import sqlglot
 from bqemulator.api.routes import jobs
 from bqemulator.domain.errors import InvalidQueryError, NotFoundError
 from bqemulator.jobs import executor
 from bqemulator.storage import arrow_bridge
 
 from taxi_assets.local import bigquery_queries
-from taxi_assets.local.bigquery_queries import FEW_ROWS, PAGE_ROWS, query_results, rows, statement_type
+from taxi_assets.local.bigquery_queries import (
+    FEW_ROWS,
+    PAGE_ROWS,
+    parsed_once,
+    query_results,
+    rows,
+    statement_type,
+)
 
 
 @pytest.fixture(params=[0, FEW_ROWS])
@@ -44,6 +52,21 @@ def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_the_type_of_a_statement(sql: str, expected: str) -> None:
     assert statement_type(sql) == expected
+
+
+def test_a_query_is_parsed_once_though_its_trees_are_changed() -> None:
+    parsed = []
+
+    def parse_one(sql: str, **options: Any) -> Any:
+        parsed.append(sql)
+        return sqlglot.parse_one(sql, **options)
+
+    parse = parsed_once(parse_one)
+    parse("select a from t", read="bigquery").find(sqlglot.exp.Column).replace(sqlglot.exp.Null())
+    assert parse("select a from t", read="bigquery").sql() == "SELECT a FROM t"
+    assert parse('select "a"', read="bigquery").sql() == "SELECT 'a'"
+    assert parse('select "a"', read="duckdb").sql() == 'SELECT "a"'
+    assert parsed == ["select a from t", 'select "a"', 'select "a"']
 
 
 def test_a_statement_that_cannot_be_parsed() -> None:
