@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import BinaryIO
 
-import psutil
-
 from taxi_assets.errors import TaxiError
 
 _OTHERS = 0o077
@@ -186,5 +184,7 @@ def _is_dead(folder: Path) -> bool:
 
 def _is_dead_older(folder: Path) -> bool:
     """Whether an older version, which locked nothing, left the folder: it is named by the number of its process."""
+    import psutil
+
     pid = folder.name.rpartition(".")[2]
     return not pid.isdigit() or not psutil.pid_exists(int(pid))

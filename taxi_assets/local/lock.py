@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.files import private_folder, unwritable
 
@@ -83,21 +81,6 @@ def becomes_free(file: Path, seconds: float) -> bool:
             return False
         time.sleep(PAUSE_SECONDS)
     return True
-
-
-def holders(file: Path, first: int | None = None) -> list[psutil.Process]:
-    """The processes that hold the lock, as far as this PID namespace shows them; only `first`, where it is one."""
-    if first is not None and (process := _holder(first, file)):
-        return [process]
-    return [found for pid in psutil.pids() if pid != os.getpid() and (found := _holder(pid, file))]
-
-
-def _holder(pid: int, file: Path) -> psutil.Process | None:
-    with suppress(psutil.Error, OSError):
-        process = psutil.Process(pid)
-        if any(opened.path == str(file.resolve()) for opened in process.open_files()):
-            return process
-    return None
 
 
 @cache

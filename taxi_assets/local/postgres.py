@@ -17,17 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from taxi_assets.errors import TaxiError
 from taxi_assets.files import private_folder, private_log, write_private
 from taxi_assets.local import lock
 from taxi_assets.local import postgres_files as files
 from taxi_assets.local.postgres_users import make, superuser
-from taxi_assets.local.service import START_SECONDS, STOP_SECONDS
+from taxi_assets.local.service import START_SECONDS
 
 DEFAULT_USER = "taxi"
 DEFAULT_DATABASE = "taxi"
+_ORDERS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 # The output of a start while processes of a killed server still end, or during another start.
 _TRANSIENT = ("pre-existing shared memory block", 'lock file "postmaster.pid"')
@@ -62,7 +61,7 @@ def running(home: Path) -> EmbeddedPostgres | None:
         return None
     state = _state(home)
     server = _main_process(home)
-    if not state or not server or not _listens(Path(state["folder"]), server):
+    if not state or not server or not _listens(Path(state["folder"])):
         return None
     last = state["made"][-1] if state["made"] else (DEFAULT_USER, DEFAULT_DATABASE)
     return EmbeddedPostgres(server, Path(state["folder"]), *last)
@@ -121,25 +120,16 @@ def stop(home: Path) -> bool:
     home = home.absolute()
     if not lock.is_held(lock_file(home)):
         return _stop_older(home)
+    from taxi_assets.local.stopping import stop_holders
+
     state = _state(home)
-    _shut_down(home)
+    # First it shuts down fast; if that hangs, immediately, and the next start recovers.
+    if not stop_holders(lock_file(home), _ORDERS, lambda: _main_process(home)):
+        raise lock.elsewhere("PostgreSQL", lock_file(home))
     if state and (folder := Path(state["folder"])).parent != home / "run":
         with suppress(OSError):
             folder.rmdir()
     return True
-
-
-def _shut_down(home: Path) -> None:
-    """Shuts down fast; if that hangs, immediately, and the next start recovers."""
-    file = lock_file(home)
-    for order in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        main = _main_process(home)
-        for process in lock.holders(file, main):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(order)
-        if lock.becomes_free(file, STOP_SECONDS if lock.holders(file) else 1):
-            return
-    raise lock.elsewhere("PostgreSQL", file)
 
 
 def _state_file(home: Path) -> Path:
@@ -170,13 +160,10 @@ def _main_process(home: Path) -> int | None:
     return int(line) if line.isdigit() else None
 
 
-def _listens(folder: Path, pid: int) -> bool:
+def _listens(folder: Path) -> bool:
     """Whether the main process is there. Where it was killed, the others hold the lock for a moment longer."""
-    path = folder / files.SOCKET_NAME
-    with suppress(psutil.Error):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and path.exists()
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:  # it is in another PID namespace, or dead
-        probe.connect(str(path))
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(folder / files.SOCKET_NAME))
         return True
     return False
 
@@ -186,21 +173,15 @@ def _stop_older(home: Path) -> bool:
 
     Removes a `postmaster.pid` that names another program: PostgreSQL would take that for a server.
     """
-    pid, data = _main_process(home), files.data_folder(home)
-    with suppress(psutil.Error, OSError):
-        if pid is None:
-            return False
-        process = psutil.Process(pid)
-        if process.name() != "postgres" or str(data) not in process.cmdline():
-            (data / "postmaster.pid").unlink()
-            return False
-        for order in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            process.send_signal(order)
-            with suppress(psutil.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-                return True
-        return True
-    return False
+    from taxi_assets.local.stopping import stop_older
+
+    data = files.data_folder(home)
+    if (pid := _main_process(home)) is None:
+        return False
+    stopped = stop_older(pid, lambda process: process.name() == "postgres" and str(data) in process.cmdline(), _ORDERS)
+    if stopped is None:
+        (data / "postmaster.pid").unlink(missing_ok=True)
+    return bool(stopped)
 
 
 def _launch(home: Path, held: int) -> None:
@@ -268,6 +249,8 @@ def _ready(server: EmbeddedPostgres, process: subprocess.Popen[bytes], until: fl
             return True
         time.sleep(lock.PAUSE_SECONDS)
     if process.poll() is None:
+        from taxi_assets.local.stopping import STOP_SECONDS
+
         process.send_signal(signal.SIGQUIT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)

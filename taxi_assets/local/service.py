@@ -17,8 +17,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from taxi_assets.errors import TaxiError
 from taxi_assets.files import private_folder, private_log, write_private
 from taxi_assets.local import lock
@@ -26,7 +24,7 @@ from taxi_assets.local.access import ALLOWED_HOSTS
 from taxi_assets.settings import settings
 
 START_SECONDS = 60
-STOP_SECONDS = 15
+_ORDERS = (signal.SIGTERM, signal.SIGKILL)
 
 _STATE = "TAXI_SERVER_STATE"
 
@@ -164,6 +162,8 @@ class LocalServer:
         Raises:
             TaxiError: It runs where this process cannot stop it.
         """
+        from taxi_assets.local.stopping import stop_holders
+
         home = home.absolute()
         file = self.lock_file(home)
         if not lock.is_held(file):
@@ -171,26 +171,21 @@ class LocalServer:
         until = time.monotonic() + START_SECONDS
         while not (server := self._published(home)) and lock.is_held(file) and time.monotonic() < until:
             time.sleep(lock.PAUSE_SECONDS)  # it is still starting
-        for order in (signal.SIGTERM, signal.SIGKILL):
-            for process in lock.holders(file, server.pid if server else None):
-                with suppress(psutil.NoSuchProcess):
-                    process.send_signal(order)
-            if lock.becomes_free(file, STOP_SECONDS if lock.holders(file) else 1):
-                return True
+        if stop_holders(file, _ORDERS, lambda: server.pid if server else None):
+            return True
         raise lock.elsewhere(self.name, file)
 
     def _stop_older(self, home: Path) -> bool:
         """Stops a server of an older version of this project, which holds no lock; returns whether it ran."""
-        with suppress(FileNotFoundError, ValueError, TypeError, KeyError, psutil.Error):
+        from taxi_assets.local.stopping import stop_older
+
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
             state = json.loads(self._state(home).read_text())
-            process = psutil.Process(state["pid"])
-            if "started" in state and any(str(home / self.folder) in word for word in process.cmdline()):
-                process.terminate()
-                with suppress(psutil.TimeoutExpired):
-                    process.wait(STOP_SECONDS)
-                    return True
-                process.kill()
-                return True
+            folder = str(home / self.folder)
+            if "started" in state:
+                return bool(
+                    stop_older(state["pid"], lambda process: any(folder in word for word in process.cmdline()), _ORDERS)
+                )
         return False
 
 
