@@ -12,6 +12,7 @@ from psycopg import sql
 
 from taxi_assets.cli.results import UNREAD
 from taxi_assets.local import postgres_files
+from taxi_assets.local.service import free_port
 from taxi_assets.stores.postgres.connection import OWNER, connect, connect_as
 from taxi_assets_tests.real_months import EXCERPTS
 from taxi_assets_tests.taxi_command import Taxi
@@ -198,6 +199,15 @@ def test_doctor_on_a_source_that_is_down(loaded: Taxi) -> None:
         assert text in said.err
     assert "s3cret" not in said.out + said.err
     assert "t0ken" not in said.out + said.err
+
+
+def test_a_query_to_an_emulator_that_is_down_ends(loaded: Taxi) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    down = loaded.having(STORAGE_EMULATOR_HOST=address, BIGQUERY_EMULATOR_HOST=address)
+    answer = down("bq", "SELECT 1")
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    assert "Connection refused" in answer.err
 
 
 def test_status_names_each_service(loaded: Taxi) -> None:

@@ -63,7 +63,7 @@ def query(
         try:
             if reading:
                 config.dry_run = True
-                require_reading(session.client.query(sql, job_config=config, retry=session.retry).statement_type, sql)
+                require_reading(session.begin(sql, job_config=config).statement_type, sql)
                 config.dry_run = False
             job, result = session.query(sql, job_config=config)
         except GoogleAPICallError as error:

@@ -42,12 +42,16 @@ class BigQuerySession:
         """The table with its project; BIGQUERY_DATASET overrides the dataset."""
         return declared.moved(namespace=self.cloud.dataset, database=self.client.project)
 
-    def query(self, sql: str, **options: Any) -> tuple[bigquery.QueryJob, bigquery.table.RowIterator]:
-        """Runs SQL to its end; the options go to the client's `query`.
+    def begin(self, sql: str, **options: Any) -> bigquery.QueryJob:
+        """Begins a job; the options go to the client's `query`.
 
         A failed job is not repeated, as the client would for hours: Dagster retries the step.
         """
-        job = self.client.query(sql, retry=self.retry, job_retry=None, **options)
+        return self.client.query(sql, retry=self.retry, job_retry=None, **options)
+
+    def query(self, sql: str, **options: Any) -> tuple[bigquery.QueryJob, bigquery.table.RowIterator]:
+        """Runs SQL to its end; the options are those of `begin`."""
+        job = self.begin(sql, **options)
         return job, job.result(retry=self.retry, job_retry=None, timeout=JOB_SECONDS)
 
 
