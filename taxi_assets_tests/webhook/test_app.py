@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,14 @@ def test_a_month_that_is_not_published_is_refused(tmp_path: Path, outside: Webho
     assert answer.json()["summary"] == "green 2020-04 is not published yet."
     assert f"nothing at {tmp_path.as_uri()}/green/" in answer.json()["found"]
     assert answer.json()["intact"] == "nothing was started or reported"
+    assert runs(outside) == before
+
+
+def test_a_month_that_the_sample_source_has_not_published_is_refused(outside: Webhook) -> None:
+    month = f"{date.today().replace(day=1) - timedelta(days=1):%Y-%m}"
+    before = runs(outside)
+    answer = outside.post("/runs", {**RUN, "month": month})
+    assert (answer.status_code, answer.json()["summary"]) == (404, f"green {month} is not published yet.")
     assert runs(outside) == before
 
 
