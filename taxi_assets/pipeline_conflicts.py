@@ -15,7 +15,6 @@ from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.stores.table import TRIAL, TableRef, postgres_table
 from taxi_assets.yaml_files import InvalidYaml, YamlFile
 
-_REJECTED = "_rejected"
 _TITLES = {"postgres": "table of PostgreSQL", "bigquery": "table of BigQuery"}
 _VARIABLES = {"postgres": "POSTGRES_SCHEMA", "bigquery": "BIGQUERY_DATASET"}
 
@@ -73,13 +72,9 @@ def _claims(pipeline: PipelineSpec) -> Iterator[tuple[Claim, str]]:
         yield Claim("job", f"{pipeline.name}_freshness"), "name"
         yield Claim("schedule", f"{pipeline.name}_freshness_schedule"), "name"
     for store in _TITLES:
-        for table in _tables(getattr(pipeline, store)):
-            yield Claim(_TITLES[store], table), store
-
-
-def _tables(table: TableRef | None) -> list[str]:
-    """The names of the tables of kept and of rejected rows."""
-    return [str(table), str(table.with_suffix(_REJECTED))] if table else []
+        # That of its rejected rows is no other's, as no declared name ends like it.
+        if table := getattr(pipeline, store):
+            yield Claim(_TITLES[store], str(table)), store
 
 
 def _invalid(path: Path, claims: Mapping[tuple[str, Path], Claim]) -> InvalidYaml:
@@ -116,11 +111,10 @@ def refuse_mixing(
     overrides = {"postgres": environment.postgres.schema_override, "bigquery": environment.bigquery.dataset}
     for store in stores:
         override = overrides.get(store)
-        own = set(_tables(_moved(pipeline, store, override, trial)))
+        own = _moved(pipeline, store, override, trial)
         for other in pipelines.values():
-            shared = own & set(_tables(_moved(other, store, override, trial))) if other.name != pipeline.name else set()
-            if shared:
-                raise _mixed(pipeline, other, store, min(shared), override)
+            if own and other.name != pipeline.name and own == _moved(other, store, override, trial):
+                raise _mixed(pipeline, other, store, str(own), override)
 
 
 def _moved(pipeline: PipelineSpec, store: str, override: str | None, trial: bool) -> TableRef | None:

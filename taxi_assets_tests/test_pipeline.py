@@ -124,6 +124,8 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> 
         ("postgres: {schema: pg_catalog, table: b}", "postgres.schema", "does not begin with pg_"),
         ("postgres: {schema: a, table: %s}" % ("b" * 47), "postgres.table", "46 bytes at most"),
         ("postgres: {schema: a, table: b_2020_04}", "postgres.table", "does not end like a partition's"),
+        ("postgres: {schema: a, table: b_rejected}", "postgres.table", "nor in _rejected"),
+        ("bigquery: {dataset: a, table: b_rejected}", "bigquery.table", "nor in _rejected"),
         ("bigquery: {dataset: my-set, table: b}", "bigquery.dataset", "letters, digits and _"),
         ("bigquery: {dataset: a, table: b.c}", "bigquery.table", "letters, digits, _ and -"),
         ("bigquery: {dataset: a, table: taxi_assets_load_log}", "bigquery.table", "are reserved"),

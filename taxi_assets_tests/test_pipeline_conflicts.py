@@ -80,11 +80,6 @@ def test_folders_with_tables_of_their_own_are_pipelines_of_one_service(tmp_path:
             "postgres",
             "table of PostgreSQL 'a.green'",
         ),
-        (
-            {"postgres": {"schema": "a", "table": "green_rejected"}},
-            "postgres",
-            "table of PostgreSQL 'a.green_rejected'",
-        ),
         ({"bigquery": {"dataset": "a", "table": "green"}}, "bigquery", "table of BigQuery 'a.green'"),
         ({"bigquery": {"dataset": "A", "table": "Green"}}, "bigquery", "table of BigQuery 'a.green'"),
         ({"job": "green_etl"}, "job", "job 'green_etl'"),
@@ -138,9 +133,9 @@ def test_a_setting_that_makes_two_tables_one_is_named_before_a_load_mixes_them()
 
 def test_trials_of_two_tables_of_one_name_do_not_mix() -> None:
     day = spec("day", postgres={"schema": "day", "table": "trips"})
-    night = spec("night", postgres={"schema": "night", "table": "trips_rejected"})
+    night = spec("night", postgres={"schema": "night", "table": "trips"})
     both = {"day": day, "night": night}
-    with pytest.raises(UsageError, match=r"would both load into trial\.trips_rejected") as raised:
+    with pytest.raises(UsageError, match=r"would both load into trial\.trips") as raised:
         refuse_mixing(night, both, ["postgres"], environment(), trial=True)
     assert "the schema 'trial' of trials" in raised.value.details["Found"]
     refuse_mixing(night, {"night": night}, ["postgres"], environment(), trial=True)

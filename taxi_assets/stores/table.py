@@ -149,6 +149,9 @@ def _schema_of(**names: _Name) -> WithJsonSchema:
     )
 
 
+_NOT_REJECTED = "(?!.*_rejected$)"
+_NOT_REJECTED_WORDS = "nor in _rejected, as the tables of rejected rows do"
+
 _POSTGRES = {
     "schema": _Name(
         r"(?!pg_)[^\x00-\x1f\x7f]+",
@@ -157,15 +160,20 @@ _POSTGRES = {
         ("dagster", "information_schema", "taxi_assets", TRIAL),
     ),
     "table": _Name(
-        r"(?!.*_\d{4}_\d\d$)[^\x00-\x1f\x7f]+",
-        "the name of a table, which does not end like a partition's, _2021_01",
+        rf"(?!.*_\d{{4}}_\d\d$){_NOT_REJECTED}[^\x00-\x1f\x7f]+",
+        f"the name of a table, which does not end like a partition's, _2021_01, {_NOT_REJECTED_WORDS}",
         LONGEST_POSTGRES_TABLE,
     ),
 }
 _BIGQUERY = {
     "dataset": _Name("[A-Za-z0-9_]+", "the name of a dataset: letters, digits and _", 1024),
     # 1024 bytes with the suffix of a staging table.
-    "table": _Name("[A-Za-z0-9_-]+", "the name of a table: letters, digits, _ and -", 960, ("taxi_assets_load_log",)),
+    "table": _Name(
+        f"{_NOT_REJECTED}[A-Za-z0-9_-]+",
+        f"the name of a table: letters, digits, _ and -, {_NOT_REJECTED_WORDS}",
+        960,
+        ("taxi_assets_load_log",),
+    ),
 }
 PostgresTable = Annotated[TableRef, _declared_with(**_POSTGRES), _schema_of(**_POSTGRES)]
 """A table of PostgreSQL as a YAML file declares it; the names of its partitions are longer."""
