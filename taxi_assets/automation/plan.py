@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
+from math import log2
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ from taxi_assets.trips.months import month_name
 
 if TYPE_CHECKING:
     from taxi_assets.stores.postgres.connection import Connection
+
+
+_NEAREST = 5
+"""So many loads tell how long one of their size takes."""
 
 
 class Step(StrEnum):
@@ -248,17 +253,21 @@ def _month_jobs(pipeline: PipelineSpec) -> int:
 
 
 def _seconds(log: Sequence[LoadEntry], stores: Sequence[str], size: int | None, rows: int | None) -> float | None:
-    """The seconds that the stores need for a file of that size, or for so many rows, as in the median load."""
+    """The seconds that the stores need for a file of that size, or for so many rows, by the loads nearest in size."""
     parts: list[float | None] = []
     for store in stores:
         loads = [load for load in log if load.store == store]
-        by_rows = [load.seconds / load.rows_read for load in loads if load.seconds]
-        by_bytes = [load.seconds / load.source_bytes for load in loads if load.seconds and load.source_bytes]
-        if rows and by_rows:
-            parts.append(median(by_rows) * rows)
-        else:
-            parts.append(median(by_bytes) * size if size and by_bytes and not rows else None)
+        measured = [(load.rows_read if rows else load.source_bytes, load.seconds) for load in loads]
+        parts.append(seconds_of(rows or size, [(amount, took) for amount, took in measured if amount and took]))
     return _total(parts)
+
+
+def seconds_of(amount: int | None, measured: Sequence[tuple[int, float]]) -> float | None:
+    """The seconds for an amount, by those of the nearest: a part of them does not grow with it."""
+    if not amount or not measured:
+        return None
+    nearest = sorted(measured, key=lambda one: abs(log2(one[0] / amount)))[:_NEAREST]
+    return median(took * amount / other for other, took in nearest)
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taxi_assets.automation.loaded import MonthSelection
-from taxi_assets.automation.plan import Asked, Plan, Step, make_plan
+from taxi_assets.automation.plan import Asked, Plan, Step, make_plan, seconds_of
 from taxi_assets.errors import TaxiError
 from taxi_assets.pipeline import PipelineSpec
 from taxi_assets.pipelines import pipeline_for
@@ -55,6 +55,15 @@ def test_a_file_on_this_machine_is_not_fetched_again_unless_forced(tmp_path: Pat
     source.fetch("yellow", month)
     assert plan(pipeline, [month], Asked(lambda: source, synthetic=False)).bytes == 0
     assert plan(pipeline, [month], Asked(lambda: source, synthetic=False, force=True)).bytes
+
+
+def test_the_time_of_a_small_month_is_that_of_small_months() -> None:
+    large = [(1_000_000, 10.0)] * 9
+    small = [(10, 0.5)] * 7
+    assert seconds_of(20, [*large, *small]) == 1
+    assert seconds_of(2_000_000, [*small, *large]) == 20
+    assert seconds_of(2_000_000, []) is None
+    assert seconds_of(None, small) is None
 
 
 def test_the_sample_source_is_not_started_for_months_that_are_not_loaded() -> None:
