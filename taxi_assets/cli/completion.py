@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping
 from datetime import date
 
+import typer
+
 STORES = ("postgres", "lake", "bigquery")
 SOURCES = ("tlc", "mirror", "sample")
 _FIRST_YEAR = 2019
@@ -27,15 +29,19 @@ def sources(incomplete: str) -> list[str]:
     return _beginning(incomplete, SOURCES)
 
 
-def months(incomplete: str) -> list[str]:
-    """The months that are over, `outdated`, and the ends of a range."""
+def months(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The months of a pipeline that are over, `outdated`, and the ends of a range."""
+    from taxi_assets.pipelines import read_pipelines
+
     first, colon, last = incomplete.rpartition(":")
+    spec = read_pipelines().get(ctx.params.get("pipeline") or "")
+    begin = max(first, f"{spec.first_month:%Y-%m}" if spec else "")
     today = date.today()
     over = [
-        f"{year}-{month:02}"
+        name
         for year in range(_FIRST_YEAR, today.year + 1)
         for month in range(1, 13)
-        if (year, month) < (today.year, today.month)
+        if (year, month) < (today.year, today.month) and (name := f"{year}-{month:02}") >= begin
     ]
     return [first + colon + name for name in _beginning(last, [*over, *([] if colon else ["outdated"])])]
 

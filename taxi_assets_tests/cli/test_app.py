@@ -8,10 +8,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import typer
 
 from taxi_assets.cli import completion
-from taxi_assets.cli.app import EXAMPLES
+from taxi_assets.cli.app import EXAMPLES, app
 from taxi_assets.cli.reference import reference
+from taxi_assets.pipelines import read_pipelines
 from taxi_assets.settings import PROJECT_ROOT
 from taxi_assets_tests.taxi_command import SCRIPT, UNSET
 
@@ -72,9 +74,15 @@ def test_bash_completes_behind_the_colon_of_a_range(tmp_path: Path, words: list[
 
 
 def test_months_that_are_over_are_completed() -> None:
-    assert f"{date.today():%Y-%m}" not in completion.months("20")
-    assert completion.months("out") == ["outdated"]
-    assert completion.months("2020-01:out") == []
+    context = typer.Context(typer.main.get_command(app))
+    assert f"{date.today():%Y-%m}" not in completion.months(context, "20")
+    assert completion.months(context, "out") == ["outdated"]
+    assert completion.months(context, "2020-01:out") == []
+    assert "2019-12" in completion.months(context, "2019")
+    context.params["pipeline"] = "yellow"
+    first = read_pipelines()["yellow"].first_month
+    assert completion.months(context, "20")[0] == f"{first:%Y-%m}"
+    assert completion.months(context, "2021-03:2021-0")[0] == "2021-03:2021-03"
 
 
 @pytest.mark.parametrize(
