@@ -1,8 +1,6 @@
 """A process of `taxi dev`: its sockets are in a folder of the user's own, and it ends with `taxi dev`.
 
 `python -m taxi_assets.instance.child FOLDER SCRIPT …` is such a process of any of the environment's scripts.
-The daemon, the code server with its runs, and the webhook have a low priority: `taxi run`, which a person waits for,
-goes first.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ from taxi_assets.files import private_folder
 _LONGEST_SOCKET = 100
 """Bytes of a socket's path: the system's limit is 108 or less, with the name."""
 _SOCKET_NAME = "tmp12345678"
-_NICENESS = 10
 _PLAIN = re.compile(r"[A-Za-z0-9/._~-]+")
 
 
@@ -76,19 +73,7 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def lower_priority() -> None:
-    """Lowers the priority of this process and its children.
-
-    Linux may share the processor between sessions first: then the niceness of the session counts (`man 7 sched`).
-    """
-    os.nice(_NICENESS)
-    if os.getsid(0) == os.getpid():
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(_NICENESS))
-
-
 if __name__ == "__main__":
-    lower_priority()
     join_parent(Path(sys.argv[1]))
     sys.argv = sys.argv[2:]
     runpy.run_path(sys.argv[0], run_name="__main__")

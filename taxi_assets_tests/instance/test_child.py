@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -43,21 +40,3 @@ def test_the_names_of_sockets_come_from_there(tmp_path: Path, monkeypatch: pytes
     join_parent(tmp_path)
     with tempfile.NamedTemporaryFile() as file:
         assert Path(file.name).parent == tmp_path
-
-
-def test_its_processes_have_a_low_priority_and_not_the_session_of_another(tmp_path: Path) -> None:
-    group = Path("/proc/self/autogroup")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os, sys\nprint(os.nice(0))\nif os.path.exists(sys.argv[1]): print(open(sys.argv[1]).read())"
-    )
-    command = [sys.executable, "-m", "taxi_assets.instance.child", str(tmp_path), str(script), str(group)]
-    before = group.read_text().split() if group.exists() else []
-    for own_session in (True, False):
-        with subprocess.Popen(
-            command, start_new_session=own_session, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout
-            niceness, *session = process.stdout.read().split()
-        assert niceness == str(os.nice(0) + 10)
-        assert session[1:] == (["nice", "10"] if before and own_session else before[1:])
