@@ -128,5 +128,6 @@ def scaffold(component: str, name: str, service: str) -> str:
 def _free_table(name: str, pipelines: Iterable[PipelineSpec]) -> str:
     """The pipeline's name, or the first with a number that is no table of another pipeline."""
     taken = {table.name for each in pipelines for table in (each.postgres, each.bigquery) if table}
-    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    return next(each for each in names if not {each, f"{each}_rejected", each.removesuffix("_rejected")} & taken)
+    base = f"{name}_trips" if name.endswith("_rejected") else name
+    names = (base if number == 1 else f"{base}_{number}" for number in count(1))
+    return next(each for each in names if each not in taken)

@@ -14,6 +14,15 @@ from taxi_assets.pipelines import FOLDER, PIPELINE, read_files
 from taxi_assets.trips.registry import service_names
 
 
+def test_a_pipeline_whose_name_ends_like_a_table_of_rejected_rows(tmp_path: Path) -> None:
+    folder = tmp_path / "all_rejected"
+    folder.mkdir()
+    (folder / "defs.yaml").write_text(scaffold(PIPELINE, folder.name, "green"))
+    files = read_files(tmp_path)
+    assert not files.broken
+    assert str(files.valid[folder.name].postgres) == "ny_taxi.all_rejected_trips"
+
+
 @pytest.mark.parametrize("service", service_names())
 def test_the_file_of_each_service_is_valid_and_starts_nothing(tmp_path: Path, service: str) -> None:
     text = scaffold(PIPELINE, "third", service)
