@@ -141,7 +141,8 @@ def test_summaries_and_local_files_are_checked_alike(
     ("right", "wrong", "key", "says"),
     [
         ("mage, table: green_trips_per_day", "mage, table: green_taxi", "trips_per_day", "that of the pipeline green"),
-        ("table: green_trips_per_day", "table: Green_taxi_rejected", "trips_per_day", "that of the pipeline green"),
+        ("table: green_trips_per_day", "table: Green_taxi", "trips_per_day", "that of the pipeline green"),
+        ("table: green_trips_per_day", "table: green_taxi_rejected", "trips_per_day.table", "nor in _rejected"),
         (
             "table: green_trips_per_day",
             "table: green_revenue_per_zone",
