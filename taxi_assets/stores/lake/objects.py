@@ -159,8 +159,8 @@ def put(session: LakeSession, file: LakeFile, existing: Blob | None, *, again: b
             )
         except (NotFound, PreconditionFailed):
             # The answer to a first request may have been lost, or another load sent the same: then all is well.
-            blob.reload(retry=session.retry)
-            if blob.crc32c != checksum:
+            blob = session.bucket.get_blob(file.name, retry=session.retry)
+            if blob is None or blob.crc32c != checksum:
                 raise
     assert blob is not None  # noqa: S101
     return LakeObject(file.name, file.rows, int(blob.size), blob.crc32c, int(blob.generation)), sent

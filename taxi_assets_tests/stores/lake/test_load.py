@@ -18,9 +18,11 @@ from taxi_assets.errors import TaxiError, TransientError
 from taxi_assets.local.cloud_storage import CLOUD_STORAGE, objects_folder
 from taxi_assets.stores.google.cloud import GoogleCloud
 from taxi_assets.stores.lake.copies import lagging_copies
-from taxi_assets.stores.lake.files import Shape
+from taxi_assets.stores.lake.files import LakeFile, Shape
 from taxi_assets.stores.lake.load import verify_objects
 from taxi_assets.stores.lake.manifest import LakeLoad, list_bucket, read_manifest, read_manifests
+from taxi_assets.stores.lake.objects import put
+from taxi_assets.stores.lake.resource import lake_session
 from taxi_assets.stores.month import CleanedMonth
 from taxi_assets_tests.proxy import Answer, Forward, Proxy, Request, answer, lost
 from taxi_assets_tests.real_months import EXCERPTS, RealMonths
@@ -35,6 +37,20 @@ OBJECT = "yellow/yellow_2021-01.parquet"
 
 def parquet(cloud: GoogleCloud, name: str) -> pq.ParquetFile:
     return pq.ParquetFile(io.BytesIO(cloud.storage().bucket(cloud.bucket).blob(name).download_as_bytes()))
+
+
+def test_an_object_that_another_load_removes_meanwhile_lets_the_step_try_again(
+    cloud: GoogleCloud, tmp_path: Path
+) -> None:
+    path = tmp_path / "month.parquet"
+    path.write_bytes(b"rows")
+    file = LakeFile("_objects/yellow/removed.parquet", path, 1)
+    with pytest.raises(TransientError), lake_session(cloud, "Storing") as session:  # noqa: PT012
+        put(session, file, None)
+        before = session.bucket.get_blob(file.name)
+        assert before
+        before.delete()
+        put(session, file, before, again=True)
 
 
 def test_a_month_is_one_object_with_its_rejected_rows_beside_it(cloud: GoogleCloud, tmp_path: Path) -> None:
