@@ -17,7 +17,7 @@ setup-dev: .venv/ready-dev password ## also installs what the tests and checks n
 
 .venv/ready: requirements/runtime.txt requirements/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 14) or sys.exit("taxi_assets needs Python 3.11 to 3.14, and $(PYTHON) is %d.%d. Next: make PYTHON=python3.12 $(MAKECMDGOALS)" % v)'
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv $$(grep -Eqs "^version(_info)? = $$($(PYTHON) -c 'import platform; print(platform.python_version())')$$" .venv/pyvenv.cfg || echo --clear) .venv
 	@$(BIN)/python -m pip install --quiet --only-binary :all: --require-hashes -r requirements/uv.txt \
 		|| echo "uv cannot be installed; pip installs the packages instead. This takes a minute longer."
 	$(INSTALL) --require-hashes -r requirements/runtime.txt
