@@ -142,7 +142,7 @@ def test_summaries_and_local_files_are_checked_alike(
     [
         ("mage, table: green_trips_per_day", "mage, table: green_taxi", "trips_per_day", "that of the pipeline green"),
         ("table: green_trips_per_day", "table: Green_taxi", "trips_per_day", "that of the pipeline green"),
-        ("table: green_trips_per_day", "table: green_taxi_rejected", "trips_per_day.table", "nor in _rejected"),
+        ("table: green_trips_per_day", "table: Green_taxi_Rejected", "trips_per_day.table", "like a table of rejected"),
         (
             "table: green_trips_per_day",
             "table: green_revenue_per_zone",

@@ -149,8 +149,8 @@ def _schema_of(**names: _Name) -> WithJsonSchema:
     )
 
 
-_NOT_REJECTED = "(?!.*_rejected$)"
-_NOT_REJECTED_WORDS = "nor in _rejected, as the tables of rejected rows do"
+# In any case: the embedded BigQuery takes names that differ in case alone for one.
+_NOT_REJECTED = "(?!.*_[Rr][Ee][Jj][Ee][Cc][Tt][Ee][Dd]$)"
 
 _POSTGRES = {
     "schema": _Name(
@@ -161,7 +161,7 @@ _POSTGRES = {
     ),
     "table": _Name(
         rf"(?!.*_\d{{4}}_\d\d$){_NOT_REJECTED}[^\x00-\x1f\x7f]+",
-        f"the name of a table, which does not end like a partition's, _2021_01, {_NOT_REJECTED_WORDS}",
+        "the name of a table, which does not end like a partition's, _2021_01, or a table of rejected rows, _rejected",
         LONGEST_POSTGRES_TABLE,
     ),
 }
@@ -170,7 +170,7 @@ _BIGQUERY = {
     # 1024 bytes with the suffix of a staging table.
     "table": _Name(
         f"{_NOT_REJECTED}[A-Za-z0-9_-]+",
-        f"the name of a table: letters, digits, _ and -, {_NOT_REJECTED_WORDS}",
+        "the name of a table: letters, digits, _ and -; it does not end like a table of rejected rows, _rejected",
         960,
         ("taxi_assets_load_log",),
     ),
